@@ -1,0 +1,68 @@
+/* The spec: the JSON text that describes one search, read and resolved. Immutable once parsed. */
+#ifndef SEARCH_SPEC_H
+#define SEARCH_SPEC_H
+
+#include "search/cost.h"
+#include "search/dataset.h"
+#include "search/objective.h"
+#include "search/pareto.h"
+#include "search/recipe.h"
+#include "search/space.h"
+
+enum {
+    SPEC_TEXT_MAX = 1 << 20, /* bytes */
+    SPEC_NAME_SIZE = 128,
+    SPEC_CANDIDATES_MAX = 1000000,
+    SPEC_PARALLEL_MAX = 4096
+};
+
+/* 0 = no limit */
+struct constraints {
+    uint64_t params_max, macs_max, memory_max; /* memory: activation bytes of one image */
+};
+
+struct strategy_options {
+    char name[32];       /* "random", "evolution" */
+    uint32_t population; /* evolution */
+    uint32_t sample;     /* evolution: tournament size */
+};
+
+struct spec {
+    char name[SPEC_NAME_SIZE];
+    struct dataset dataset;
+    uint64_t train_images, validation_images; /* both taken from the training split */
+    struct space *space;
+    enum objective objectives[PARETO_OBJECTIVES_MAX];
+    size_t objective_count;
+    struct reward reward;
+    struct constraints constraints;
+    struct strategy_options strategy;
+    uint32_t candidates_max; /* budget */
+    uint32_t epochs;         /* a candidate */
+    struct recipe recipe;    /* preset and overrides resolved; image_size set */
+    struct problem problem;
+    struct architecture baseline;
+    struct cost baseline_cost;
+    uint32_t parallel_max;
+    int32_t priority;
+    uint64_t seed;
+    bool deterministic;
+};
+
+/* Finds a data set by name for spec_parse; NULL where unknown. */
+struct spec_datasets {
+    const struct dataset *(*find)(void *context, const char *name);
+    void *context;
+};
+
+/* Reads and checks the whole text. Refuses unknown and duplicate keys, NaN, too deep nesting, sizes that do not fit the
+ * data set, an empty space, and a space in which nothing meets the constraints (naming the limit that binds and the
+ * nearest value that would work). -EINVAL with a pointer into the text, -E2BIG, -ENOMEM. */
+int spec_parse(const char *json, size_t json_length, const struct spec_datasets *datasets, struct spec **ret_spec,
+               struct error *error) MUST_USE;
+void spec_free(struct spec *spec);
+
+/* True where the costs are within the limits. */
+bool spec_feasible(const struct spec *spec, const struct cost *cost);
+
+#endif

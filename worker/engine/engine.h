@@ -1,0 +1,73 @@
+/* The engine: trains one network on one device. Seam between what is shared (graph, recipe, schedule, data) and what is
+ * particular to a device (backends).
+ *
+ * Legal order: engine_new(backend) once a process; for each candidate plan_new -> plan_step ... plan_evaluate ... ->
+ * plan_free -> ...; engine_free. The engine keeps what can be shared between candidates (primitive caches, one growing
+ * arena), so that a later plan_new is fast. plan_step allocates nothing. One plan at a time per engine; an engine and its
+ * plans belong to one thread.
+ *
+ * Tensors outside are float, images (N, H, W, C), convolution weights (out, in, k, k), depthwise (c, 1, k, k), linear
+ * (out, in). Backends choose their own layouts inside. Padding is symmetric k/2 (torchvision's). */
+#ifndef WORKER_ENGINE_ENGINE_H
+#define WORKER_ENGINE_ENGINE_H
+
+#include "search/architecture.h"
+#include "search/recipe.h"
+
+struct engine;
+struct plan;
+struct backend;
+
+const struct backend *backend_reference(void);  /* plain C, float, exact and slow: what the others are tested against */
+const struct backend *backend_onednn(void);     /* NULL where the build has no oneDNN */
+const struct backend *backend_find(const char *name); /* "reference", "onednn"; NULL */
+const char *backend_name(const struct backend *backend);
+
+int engine_new(const struct backend *backend, struct engine **ret_engine, struct error *error) MUST_USE;
+void engine_free(struct engine *engine);
+
+struct plan_options {
+    struct architecture architecture;
+    struct problem problem;
+    struct recipe recipe;     /* optimizer and its constants, label smoothing, batch, bn_momentum */
+    uint32_t micro_batches;   /* the batch is run in this many equal parts with gradients accumulated; divides batch */
+    uint64_t seed;            /* initial weights */
+};
+
+/* Builds the network with its initial weights. -ENOMEM with the bytes needed in the message, -EINVAL. */
+int plan_new(struct engine *engine, const struct plan_options *options, struct plan **ret_plan, struct error *error)
+    MUST_USE;
+void plan_free(struct plan *plan);
+
+/* Input buffers of one batch, owned by the plan: images (batch, size, size, channels) as normalised floats, labels (batch). */
+float *plan_images(struct plan *plan);
+uint32_t *plan_labels(struct plan *plan);
+
+struct batch_result {
+    double loss;       /* sum over images of the cross-entropy; training: with label smoothing, evaluation: without */
+    uint32_t correct;  /* images whose largest logit is the label */
+};
+
+/* One training step on the whole batch: forward, loss, backward, optimizer. -EDOM when the loss is not finite. */
+int plan_step(struct plan *plan, double learning_rate, struct batch_result *ret_result) MUST_USE;
+/* Forward with running statistics on the first `count` images of the batch buffer. */
+int plan_evaluate(struct plan *plan, uint32_t count, struct batch_result *ret_result) MUST_USE;
+
+/* ---- tensors by name, for tests and checkpoints: "stem.weight", "stem.bn.scale", "stem.bn.shift", "stem.bn.mean",
+ * "stem.bn.variance", "blocks_0.se_r.bias", "fc.weight", ... and "grad:" before a parameter's name ---- */
+size_t plan_tensor_count(const struct plan *plan);
+struct tensor_info {
+    char name[48];
+    uint32_t dimension_count;
+    uint32_t dimensions[4];
+    size_t elements;
+};
+void plan_tensor_info(const struct plan *plan, size_t index, struct tensor_info *ret_info);
+int plan_tensor_read(struct plan *plan, const char *name, float *ret_values) MUST_USE;      /* -ENOENT */
+int plan_tensor_write(struct plan *plan, const char *name, const float *values) MUST_USE;   /* -ENOENT */
+/* Logits (batch, classes) of the last step or evaluation. */
+int plan_logits(struct plan *plan, float *ret_logits) MUST_USE;
+/* Gradients of the current batch without changing a weight or statistic. */
+int plan_gradients(struct plan *plan, struct batch_result *ret_result) MUST_USE;
+
+#endif
