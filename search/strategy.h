@@ -29,4 +29,8 @@ int strategy_ask(struct strategy *strategy, uint64_t k, struct encoding *ret_enc
 int strategy_replay(struct strategy *strategy, uint64_t k, const struct encoding *encoding) MUST_USE;
 int strategy_tell(struct strategy *strategy, const struct observation *observation) MUST_USE; /* -ENOMEM */
 
+#define STRATEGY_NO_PARENT UINT64_MAX
+/* The candidate that the latest strategy_ask mutated; STRATEGY_NO_PARENT where it drew afresh. */
+uint64_t strategy_parent(const struct strategy *strategy);
+
 #endif
