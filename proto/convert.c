@@ -1,0 +1,378 @@
+#include "proto/convert.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "proto/text.h"
+
+int error_prefix(struct error *error, int code, const char *prefix)
+{
+    if (!error)
+        return code;
+    char pointer[ERROR_POINTER_SIZE];
+    snprintf(pointer, sizeof pointer, "%.60s%.90s", prefix, error->pointer);
+    memcpy(error->pointer, pointer, sizeof pointer);
+    return code;
+}
+
+static int missing(struct error *error, const char *pointer)
+{
+    return error_set(error, -EINVAL, pointer, "is missing");
+}
+
+void architecture_to_message(const struct architecture *architecture,
+                             struct architecture_message *ret_message)
+{
+    assert(architecture->stage_count <= ARCHITECTURE_STAGES_MAX);
+    Archscout__V1__Architecture *message = &ret_message->message;
+    archscout__v1__architecture__init(message);
+    message->stem_kernel = architecture->stem_kernel;
+    message->stem_stride = architecture->stem_stride;
+    message->stem_channels = architecture->stem_channels;
+    message->head_channels = architecture->head_channels;
+    message->n_stages = architecture->stage_count;
+    message->stages = ret_message->stage_pointers;
+    for (uint32_t i = 0; i < architecture->stage_count; i++) {
+        const struct stage *from = &architecture->stages[i];
+        Archscout__V1__Stage *to = &ret_message->stages[i];
+        archscout__v1__stage__init(to);
+        to->block = (char *)block_type_name(from->block); /* packing only reads it */
+        to->layers = from->layers;
+        to->kernel = from->kernel;
+        to->expansion = from->expansion;
+        to->se_ratio = from->se_ratio;
+        to->stride = from->stride;
+        to->channels = from->channels;
+        ret_message->stage_pointers[i] = to;
+    }
+}
+
+static int stage_from_message(const Archscout__V1__Stage *message, uint32_t index,
+                              struct stage *ret_stage, struct error *error)
+{
+    int code = block_type_from_name(message->block, &ret_stage->block);
+    if (code < 0) {
+        char pointer[ERROR_POINTER_SIZE];
+        snprintf(pointer, sizeof pointer, "/stages/%u/block", index);
+        return error_set(error, code, pointer, "must be identity, conv, mbconv or fused_mbconv");
+    }
+    ret_stage->layers = message->layers;
+    ret_stage->kernel = message->kernel;
+    ret_stage->expansion = message->expansion;
+    ret_stage->se_ratio = message->se_ratio;
+    ret_stage->stride = message->stride;
+    ret_stage->channels = message->channels;
+    return 0;
+}
+
+/* Reads the fields, leaving the ranges to architecture_validate. */
+static int read_architecture(const Archscout__V1__Architecture *message,
+                             struct architecture *ret_architecture, struct error *error)
+{
+    if (message->n_stages > ARCHITECTURE_STAGES_MAX)
+        return error_set(error, -EINVAL, "/stages", "must have at most %d stages",
+                         ARCHITECTURE_STAGES_MAX);
+    *ret_architecture = (struct architecture){
+        .stem_kernel = message->stem_kernel,
+        .stem_stride = message->stem_stride,
+        .stem_channels = message->stem_channels,
+        .head_channels = message->head_channels,
+        .stage_count = (uint32_t)message->n_stages,
+    };
+    for (uint32_t i = 0; i < ret_architecture->stage_count; i++) {
+        int code = stage_from_message(message->stages[i], i, &ret_architecture->stages[i], error);
+        if (code < 0)
+            return code;
+    }
+    return 0;
+}
+
+int architecture_from_message(const Archscout__V1__Architecture *message, const char *pointer,
+                              struct architecture *ret_architecture, struct error *error)
+{
+    if (!message)
+        return missing(error, pointer);
+    struct architecture architecture;
+    int code = read_architecture(message, &architecture, error);
+    if (code == 0)
+        code = architecture_validate(&architecture, error);
+    if (code < 0)
+        return error_prefix(error, code, pointer);
+    *ret_architecture = architecture;
+    return 0;
+}
+
+static const char *const optimizer_names[] = {
+    [OPTIMIZER_SGD] = "sgd",
+    [OPTIMIZER_RMSPROP] = "rmsprop",
+};
+
+static void recipe_to_message(const struct recipe *recipe, Archscout__V1__Recipe *ret_message)
+{
+    assert((size_t)recipe->optimizer < ARRAY_LENGTH(optimizer_names));
+    archscout__v1__recipe__init(ret_message);
+    ret_message->optimizer = (char *)optimizer_names[recipe->optimizer]; /* packing only reads it */
+    ret_message->learning_rate = recipe->learning_rate;
+    ret_message->momentum = recipe->momentum;
+    ret_message->decay = recipe->decay;
+    ret_message->epsilon = recipe->epsilon;
+    ret_message->weight_decay = recipe->weight_decay;
+    ret_message->warmup_epochs = recipe->warmup_epochs;
+    ret_message->label_smoothing = recipe->label_smoothing;
+    ret_message->batch = recipe->batch;
+    ret_message->image_size = recipe->image_size;
+    ret_message->flip = recipe->flip;
+    ret_message->shift = recipe->shift;
+    ret_message->bn_momentum = recipe->bn_momentum;
+}
+
+static int recipe_from_message(const Archscout__V1__Recipe *message, struct recipe *ret_recipe,
+                               struct error *error)
+{
+    if (!message)
+        return missing(error, "/recipe");
+    size_t optimizer = 0;
+    while (optimizer < ARRAY_LENGTH(optimizer_names) &&
+           strcmp(message->optimizer, optimizer_names[optimizer]) != 0)
+        optimizer++;
+    if (optimizer == ARRAY_LENGTH(optimizer_names))
+        return error_set(error, -EINVAL, "/recipe/optimizer", "must be sgd or rmsprop");
+    *ret_recipe = (struct recipe){
+        .optimizer = (enum optimizer_kind)optimizer,
+        .learning_rate = message->learning_rate,
+        .momentum = message->momentum,
+        .decay = message->decay,
+        .epsilon = message->epsilon,
+        .weight_decay = message->weight_decay,
+        .warmup_epochs = message->warmup_epochs,
+        .label_smoothing = message->label_smoothing,
+        .batch = message->batch,
+        .image_size = message->image_size,
+        .flip = message->flip,
+        .shift = message->shift,
+        .bn_momentum = message->bn_momentum,
+    };
+    return 0;
+}
+
+static void dataset_to_message(const struct dataset *dataset, Archscout__V1__Dataset *ret_message)
+{
+    archscout__v1__dataset__init(ret_message);
+    ret_message->name = (char *)dataset->name; /* packing only reads it */
+    ret_message->image_size = dataset->image_size;
+    ret_message->image_channels = dataset->image_channels;
+    ret_message->classes = dataset->classes;
+    ret_message->train_images = dataset->train_images;
+    ret_message->test_images = dataset->test_images;
+}
+
+static int dataset_from_message(const Archscout__V1__Dataset *message, const char *pointer,
+                                struct dataset *ret_dataset, struct error *error)
+{
+    if (!message)
+        return missing(error, pointer);
+    struct dataset dataset = {
+        .image_size = message->image_size,
+        .image_channels = message->image_channels,
+        .classes = message->classes,
+        .train_images = message->train_images,
+        .test_images = message->test_images,
+    };
+    int code = text_copy_name(message->name, "/name", dataset.name, sizeof dataset.name, error);
+    if (code == 0)
+        code = dataset_validate(&dataset, error);
+    if (code < 0)
+        return error_prefix(error, code, pointer);
+    *ret_dataset = dataset;
+    return 0;
+}
+
+void task_to_message(const struct task *task, struct task_message *ret_message)
+{
+    Archscout__V1__Task *message = &ret_message->message;
+    archscout__v1__task__init(message);
+    architecture_to_message(&task->architecture, &ret_message->architecture);
+    architecture_to_message(&task->baseline, &ret_message->baseline);
+    recipe_to_message(&task->recipe, &ret_message->recipe);
+    dataset_to_message(&task->dataset, &ret_message->dataset);
+    message->search = (char *)task->search; /* packing only reads it */
+    message->candidate = task->candidate;
+    message->rung = task->rung;
+    message->attempt = task->attempt;
+    message->epoch = task->epoch;
+    message->architecture = &ret_message->architecture.message;
+    message->baseline = &ret_message->baseline.message;
+    message->recipe = &ret_message->recipe;
+    message->dataset = &ret_message->dataset;
+    message->train_images = task->train_images;
+    message->validation_images = task->validation_images;
+    message->split_seed = task->split_seed;
+    message->seed = task->seed;
+    message->epochs = task->epochs;
+    message->micro_batches = task->micro_batches;
+}
+
+/* Reads the parts, leaving what task_validate checks to it. */
+static int read_task(const Archscout__V1__Task *message, struct task *task, struct error *error)
+{
+    *task = (struct task){
+        .candidate = message->candidate,
+        .rung = message->rung,
+        .attempt = message->attempt,
+        .epoch = message->epoch,
+        .train_images = message->train_images,
+        .validation_images = message->validation_images,
+        .split_seed = message->split_seed,
+        .seed = message->seed,
+        .epochs = message->epochs,
+        .micro_batches = message->micro_batches,
+    };
+    int code = text_copy_name(message->search, "/search", task->search, sizeof task->search, error);
+    if (code < 0)
+        return code;
+    code = architecture_from_message(message->architecture, "/architecture", &task->architecture,
+                                     error);
+    if (code < 0)
+        return code;
+    code = architecture_from_message(message->baseline, "/baseline", &task->baseline, error);
+    if (code < 0)
+        return code;
+    code = recipe_from_message(message->recipe, &task->recipe, error);
+    if (code < 0)
+        return code;
+    return dataset_from_message(message->dataset, "/dataset", &task->dataset, error);
+}
+
+int task_from_message(const Archscout__V1__Task *message, const char *pointer,
+                      struct task *ret_task, struct error *error)
+{
+    if (!message)
+        return missing(error, pointer);
+    struct task task;
+    int code = read_task(message, &task, error);
+    if (code == 0)
+        code = task_validate(&task, error);
+    if (code < 0)
+        return error_prefix(error, code, pointer);
+    *ret_task = task;
+    return 0;
+}
+
+void datasets_to_message(const struct dataset *datasets, size_t count,
+                         struct datasets_message *ret_message)
+{
+    assert(count <= WORKER_DATASETS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        dataset_to_message(&datasets[i], &ret_message->datasets[i]);
+        ret_message->pointers[i] = &ret_message->datasets[i];
+    }
+}
+
+int datasets_from_message(Archscout__V1__Dataset *const *messages, size_t count,
+                          struct dataset *ret_datasets, struct error *error)
+{
+    if (count > WORKER_DATASETS_MAX)
+        return error_set(error, -EINVAL, "/datasets", "must have at most %d entries",
+                         WORKER_DATASETS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        char pointer[ERROR_POINTER_SIZE];
+        snprintf(pointer, sizeof pointer, "/datasets/%zu", i);
+        int code = dataset_from_message(messages[i], pointer, &ret_datasets[i], error);
+        if (code < 0)
+            return code;
+        for (size_t before = 0; before < i; before++) {
+            if (strcmp(ret_datasets[before].name, ret_datasets[i].name) == 0)
+                return error_set(error, -EINVAL, pointer, "names %s a second time",
+                                 ret_datasets[i].name);
+        }
+    }
+    return 0;
+}
+
+Archscout__V1__Epoch epoch_metrics_to_message(const struct epoch_metrics *metrics)
+{
+    Archscout__V1__Epoch message = ARCHSCOUT__V1__EPOCH__INIT;
+    message.number = metrics->number;
+    message.train_loss = metrics->train_loss;
+    message.train_accuracy = metrics->train_accuracy;
+    message.validation_loss = metrics->validation_loss;
+    message.validation_accuracy = metrics->validation_accuracy;
+    message.seconds = metrics->seconds;
+    return message;
+}
+
+int epoch_metrics_from_message(const Archscout__V1__Epoch *message, const char *pointer,
+                               struct epoch_metrics *ret_metrics, struct error *error)
+{
+    if (!message)
+        return missing(error, pointer);
+    struct epoch_metrics metrics = {
+        .number = message->number,
+        .train_loss = message->train_loss,
+        .train_accuracy = message->train_accuracy,
+        .validation_loss = message->validation_loss,
+        .validation_accuracy = message->validation_accuracy,
+        .seconds = message->seconds,
+    };
+    int code = epoch_metrics_validate(&metrics, error);
+    if (code < 0)
+        return error_prefix(error, code, pointer);
+    *ret_metrics = metrics;
+    return 0;
+}
+
+void task_result_to_message(const struct task_result *result,
+                            struct task_result_message *ret_message)
+{
+    Archscout__V1__StepTime *step_time = &ret_message->step_time;
+    archscout__v1__step_time__init(step_time);
+    step_time->median_s = result->step_time.median_s;
+    step_time->spread_s = result->step_time.spread_s;
+    step_time->blocks = result->step_time.blocks;
+    step_time->baseline_s = result->step_time.baseline_s;
+    Archscout__V1__Result *message = &ret_message->message;
+    archscout__v1__result__init(message);
+    message->outcome = (Archscout__V1__Outcome)result->outcome;
+    message->accuracy = result->accuracy;
+    message->loss = result->loss;
+    message->step_time = step_time;
+    message->seconds = result->seconds;
+    message->first_step_s = result->first_step_s;
+    message->images = result->images;
+    message->message = (char *)result->message; /* packing only reads it */
+    message->memory_needed_bytes = result->memory_needed_bytes;
+}
+
+int task_result_from_message(const Archscout__V1__Result *message, const char *pointer,
+                             struct task_result *ret_result, struct error *error)
+{
+    if (!message)
+        return missing(error, pointer);
+    struct task_result result = {
+        .outcome = (enum outcome)message->outcome,
+        .accuracy = message->accuracy,
+        .loss = message->loss,
+        .seconds = message->seconds,
+        .first_step_s = message->first_step_s,
+        .images = message->images,
+        .memory_needed_bytes = message->memory_needed_bytes,
+    };
+    if (result.outcome != OUTCOME_DONE) {
+        result.accuracy = 0;
+        result.loss = 0;
+    }
+    if (message->step_time) {
+        result.step_time.median_s = message->step_time->median_s;
+        result.step_time.spread_s = message->step_time->spread_s;
+        result.step_time.blocks = message->step_time->blocks;
+        result.step_time.baseline_s = message->step_time->baseline_s;
+    }
+    text_copy_message(message->message, result.message, sizeof result.message);
+    int code = task_result_validate(&result, error);
+    if (code < 0)
+        return error_prefix(error, code, pointer);
+    *ret_result = result;
+    return 0;
+}

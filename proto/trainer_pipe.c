@@ -1,0 +1,143 @@
+#include "proto/trainer_pipe.h"
+
+#include <errno.h>
+
+#include "proto/convert.h"
+#include "proto/frame.h"
+#include "proto/message.h"
+#include "proto/text.h"
+
+_Static_assert((int)FRAME_BODY_MAX == (int)MESSAGE_BYTES_MAX, "frames hold messages");
+
+int trainer_task_pack(const struct task *task, struct buffer *ret_bytes)
+{
+    struct task_message holder;
+    task_to_message(task, &holder);
+    Archscout__V1__ToTrainer message = ARCHSCOUT__V1__TO_TRAINER__INIT;
+    message.body_case = ARCHSCOUT__V1__TO_TRAINER__BODY_TASK;
+    message.task = &holder.message;
+    return message_pack(&message.base, ret_bytes);
+}
+
+int trainer_task_unpack(const void *bytes, size_t length, struct task *ret_task,
+                        struct error *error)
+{
+    CLEANUP(message_free_pointer) ProtobufCMessage *base = NULL;
+    int code = message_unpack(&archscout__v1__to_trainer__descriptor, bytes, length, &base, error);
+    if (code < 0)
+        return code;
+    const Archscout__V1__ToTrainer *message = (const Archscout__V1__ToTrainer *)base;
+    if (message->body_case != ARCHSCOUT__V1__TO_TRAINER__BODY_TASK)
+        return error_set(error, -EINVAL, "", "a message to the trainer must be a task");
+    return task_from_message(message->task, "/task", ret_task, error);
+}
+
+static int pack_hello(const struct hello *hello, struct buffer *ret_bytes)
+{
+    struct datasets_message datasets;
+    datasets_to_message(hello->datasets, hello->dataset_count, &datasets);
+    Archscout__V1__Hello body = ARCHSCOUT__V1__HELLO__INIT;
+    body.protocol = hello->protocol;
+    body.device = (char *)hello->device; /* packing only reads it */
+    body.n_datasets = hello->dataset_count;
+    body.datasets = datasets.pointers;
+    Archscout__V1__FromTrainer message = ARCHSCOUT__V1__FROM_TRAINER__INIT;
+    message.body_case = ARCHSCOUT__V1__FROM_TRAINER__BODY_HELLO;
+    message.hello = &body;
+    return message_pack(&message.base, ret_bytes);
+}
+
+static int pack_progress(const struct progress *progress, struct buffer *ret_bytes)
+{
+    Archscout__V1__Progress body = ARCHSCOUT__V1__PROGRESS__INIT;
+    body.steps_done = progress->steps_done;
+    body.steps_total = progress->steps_total;
+    Archscout__V1__FromTrainer message = ARCHSCOUT__V1__FROM_TRAINER__INIT;
+    message.body_case = ARCHSCOUT__V1__FROM_TRAINER__BODY_PROGRESS;
+    message.progress = &body;
+    return message_pack(&message.base, ret_bytes);
+}
+
+static int pack_epoch(const struct epoch_metrics *epoch, struct buffer *ret_bytes)
+{
+    Archscout__V1__Epoch body = epoch_metrics_to_message(epoch);
+    Archscout__V1__FromTrainer message = ARCHSCOUT__V1__FROM_TRAINER__INIT;
+    message.body_case = ARCHSCOUT__V1__FROM_TRAINER__BODY_EPOCH;
+    message.epoch = &body;
+    return message_pack(&message.base, ret_bytes);
+}
+
+static int pack_result(const struct task_result *result, struct buffer *ret_bytes)
+{
+    struct task_result_message holder;
+    task_result_to_message(result, &holder);
+    Archscout__V1__FromTrainer message = ARCHSCOUT__V1__FROM_TRAINER__INIT;
+    message.body_case = ARCHSCOUT__V1__FROM_TRAINER__BODY_RESULT;
+    message.result = &holder.message;
+    return message_pack(&message.base, ret_bytes);
+}
+
+int trainer_message_pack(const struct trainer_message *message, struct buffer *ret_bytes)
+{
+    switch (message->kind) {
+    case TRAINER_HELLO:
+        return pack_hello(&message->hello, ret_bytes);
+    case TRAINER_PROGRESS:
+        return pack_progress(&message->progress, ret_bytes);
+    case TRAINER_EPOCH:
+        return pack_epoch(&message->epoch, ret_bytes);
+    case TRAINER_RESULT:
+        return pack_result(&message->result, ret_bytes);
+    }
+    return -EINVAL;
+}
+
+static int read_hello(const Archscout__V1__Hello *body, struct hello *ret_hello,
+                      struct error *error)
+{
+    struct hello hello = {.protocol = body->protocol};
+    int code = text_copy_name(body->device, "/device", hello.device, sizeof hello.device, error);
+    if (code == 0)
+        code = datasets_from_message(body->datasets, body->n_datasets, hello.datasets, error);
+    if (code < 0)
+        return error_prefix(error, code, "/hello");
+    hello.dataset_count = (uint32_t)body->n_datasets;
+    *ret_hello = hello;
+    return 0;
+}
+
+static int read_progress(const Archscout__V1__Progress *body, struct progress *ret_progress,
+                         struct error *error)
+{
+    if (body->steps_done > body->steps_total)
+        return error_set(error, -EINVAL, "/progress/steps_done", "must not exceed steps_total");
+    *ret_progress = (struct progress){body->steps_done, body->steps_total};
+    return 0;
+}
+
+int trainer_message_unpack(const void *bytes, size_t length, struct trainer_message *ret_message,
+                           struct error *error)
+{
+    CLEANUP(message_free_pointer) ProtobufCMessage *base = NULL;
+    int code =
+        message_unpack(&archscout__v1__from_trainer__descriptor, bytes, length, &base, error);
+    if (code < 0)
+        return code;
+    const Archscout__V1__FromTrainer *message = (const Archscout__V1__FromTrainer *)base;
+    switch (message->body_case) {
+    case ARCHSCOUT__V1__FROM_TRAINER__BODY_HELLO:
+        ret_message->kind = TRAINER_HELLO;
+        return read_hello(message->hello, &ret_message->hello, error);
+    case ARCHSCOUT__V1__FROM_TRAINER__BODY_PROGRESS:
+        ret_message->kind = TRAINER_PROGRESS;
+        return read_progress(message->progress, &ret_message->progress, error);
+    case ARCHSCOUT__V1__FROM_TRAINER__BODY_EPOCH:
+        ret_message->kind = TRAINER_EPOCH;
+        return epoch_metrics_from_message(message->epoch, "/epoch", &ret_message->epoch, error);
+    case ARCHSCOUT__V1__FROM_TRAINER__BODY_RESULT:
+        ret_message->kind = TRAINER_RESULT;
+        return task_result_from_message(message->result, "/result", &ret_message->result, error);
+    default:
+        return error_set(error, -EINVAL, "", "must be a hello, progress, epoch or result");
+    }
+}

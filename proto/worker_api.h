@@ -1,0 +1,118 @@
+/* What agents and the daemon send each other: bodies of POST
+ * /worker/v1/{register,lease,report,result}.
+ *
+ * Content-Type WORKER_API_CONTENT_TYPE. Each body is a plain struct here, with _pack and _unpack.
+ * Unpacking checks every field: -EBADMSG where the bytes are not such a message, -EINVAL with a
+ * pointer to the field, -EDOM where a measured value is NaN or infinite, -EMSGSIZE, -ENOMEM.
+ * Packing expects valid values and appends to the buffer: -EMSGSIZE, -ENOMEM.
+ *
+ * Status codes: 200; 400 a body that does not unpack; 404 an unknown worker (register again); 409
+ * an attempt or epoch that is no longer current. */
+#ifndef PROTO_WORKER_API_H
+#define PROTO_WORKER_API_H
+
+#include "proto/buffer.h"
+#include "proto/result.h"
+#include "proto/task.h"
+
+#include <stdbool.h>
+
+#define WORKER_API_CONTENT_TYPE "application/x-protobuf"
+
+enum {
+    WORKER_API_BODY_MAX = 1 << 20, /* bytes */
+    WORKER_NAME_SIZE = 96,
+    WORKER_HOST_SIZE = 96,
+    WORKER_VERSION_SIZE = 32,
+    WORKER_DEVICE_SIZE = 96,
+    WORKER_SLOTS_MAX = 256,
+    WORKER_DATASETS_MAX = 64,
+    WORKER_SECONDS_MAX = 86400, /* of any waiting time */
+    REPORT_EPOCHS_MAX = 64,     /* in one report */
+};
+
+struct slot {
+    char device[WORKER_DEVICE_SIZE]; /* "cpu", "cuda:0 NVIDIA H200" */
+};
+
+struct register_request {
+    char worker[WORKER_NAME_SIZE]; /* chosen by the agent: unique to this process */
+    char host[WORKER_HOST_SIZE];
+    char version[WORKER_VERSION_SIZE];
+    uint32_t slot_count; /* 1 .. WORKER_SLOTS_MAX */
+    struct slot slots[WORKER_SLOTS_MAX];
+    uint32_t dataset_count;
+    struct dataset
+        datasets[WORKER_DATASETS_MAX]; /* that this worker can read; names are distinct */
+};
+
+struct register_response {
+    uint32_t
+        lease_seconds; /* a lease not reported on for so long has ended; 1 .. WORKER_SECONDS_MAX */
+    uint32_t report_seconds; /* report at least this often; 1 .. lease_seconds */
+};
+
+struct lease_request {
+    char worker[WORKER_NAME_SIZE];
+    uint32_t slot;         /* < WORKER_SLOTS_MAX */
+    uint32_t wait_seconds; /* 0 .. WORKER_SECONDS_MAX */
+};
+
+struct lease_response {
+    bool has_task; /* false: nothing to do within wait_seconds */
+    struct task task;
+};
+
+struct report_request {
+    char worker[WORKER_NAME_SIZE];
+    uint64_t attempt, epoch;
+    uint64_t steps_done, steps_total; /* done <= total; both 0 before the trainer knows */
+    uint32_t epoch_count;
+    struct epoch_metrics epochs[REPORT_EPOCHS_MAX]; /* finished since the last report */
+};
+
+struct report_response {
+    bool stop; /* end the attempt, no result is wanted */
+};
+
+struct result_request {
+    char worker[WORKER_NAME_SIZE];
+    uint64_t attempt, epoch;
+    struct task_result result;
+};
+
+struct result_response {
+    bool accepted;
+};
+
+int register_request_pack(const struct register_request *request,
+                          struct buffer *ret_bytes) MUST_USE;
+int register_request_unpack(const void *bytes, size_t length, struct register_request *ret_request,
+                            struct error *error) MUST_USE;
+int register_response_pack(const struct register_response *response,
+                           struct buffer *ret_bytes) MUST_USE;
+int register_response_unpack(const void *bytes, size_t length,
+                             struct register_response *ret_response, struct error *error) MUST_USE;
+
+int lease_request_pack(const struct lease_request *request, struct buffer *ret_bytes) MUST_USE;
+int lease_request_unpack(const void *bytes, size_t length, struct lease_request *ret_request,
+                         struct error *error) MUST_USE;
+int lease_response_pack(const struct lease_response *response, struct buffer *ret_bytes) MUST_USE;
+int lease_response_unpack(const void *bytes, size_t length, struct lease_response *ret_response,
+                          struct error *error) MUST_USE;
+
+int report_request_pack(const struct report_request *request, struct buffer *ret_bytes) MUST_USE;
+int report_request_unpack(const void *bytes, size_t length, struct report_request *ret_request,
+                          struct error *error) MUST_USE;
+int report_response_pack(const struct report_response *response, struct buffer *ret_bytes) MUST_USE;
+int report_response_unpack(const void *bytes, size_t length, struct report_response *ret_response,
+                           struct error *error) MUST_USE;
+
+int result_request_pack(const struct result_request *request, struct buffer *ret_bytes) MUST_USE;
+int result_request_unpack(const void *bytes, size_t length, struct result_request *ret_request,
+                          struct error *error) MUST_USE;
+int result_response_pack(const struct result_response *response, struct buffer *ret_bytes) MUST_USE;
+int result_response_unpack(const void *bytes, size_t length, struct result_response *ret_response,
+                           struct error *error) MUST_USE;
+
+#endif
