@@ -1,5 +1,6 @@
-/* Included before every file of ours by the build: using one of these functions does not compile. Each has a safe
- * counterpart: snprintf, strtok_r, strtol and friends, gmtime_r, an arena or the heap. */
+/* Included before every file of ours by the build: using one of these functions does not compile.
+ * Each has a safe counterpart: snprintf, strtok_r, strtol and friends, gmtime_r, an arena or the
+ * heap. */
 #ifndef SEARCH_BANNED_H
 #define SEARCH_BANNED_H
 

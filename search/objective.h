@@ -1,7 +1,7 @@
 /* Objectives, reward, Pareto dominance.
  *
- * Values are kept as measured (accuracy as a fraction, step time in seconds, params as a number); `objective_sign` says
- * which way is better. */
+ * Values are kept as measured (accuracy as a fraction, step time in seconds, params as a number);
+ * `objective_sign` says which way is better. */
 #ifndef SEARCH_OBJECTIVE_H
 #define SEARCH_OBJECTIVE_H
 
@@ -22,7 +22,7 @@ enum objective {
 
 const char *objective_name(enum objective objective); /* "accuracy", "step_time", ... */
 int objective_from_name(const char *name, enum objective *ret_objective) MUST_USE; /* -EINVAL */
-int objective_sign(enum objective objective);                                     /* +1 more is better, -1 less */
+int objective_sign(enum objective objective); /* +1 more is better, -1 less */
 
 /* One value an objective; indexed by enum objective. */
 struct measures {
@@ -33,8 +33,10 @@ struct reward {
     double exponent[OBJECTIVE_COUNT]; /* 0 = not part of the reward; accuracy's is 1 unless given */
 };
 
-/* accuracy^a * product over the others of (value / baseline)^exponent (MnasNet, equation 2; EfficientNetV2, section 3).
- * `baseline` must be positive where an exponent is not 0; step time is relative already, its baseline is 1. */
-double reward_of(const struct reward *reward, const struct measures *measures, const struct measures *baseline);
+/* accuracy^a * product over the others of (value / baseline)^exponent (MnasNet, equation 2;
+ * EfficientNetV2, section 3). `baseline` must be positive where an exponent is not 0; step time is
+ * relative already, its baseline is 1. */
+double reward_of(const struct reward *reward, const struct measures *measures,
+                 const struct measures *baseline);
 
 #endif

@@ -1,7 +1,9 @@
 /* The published models by name, and their small-image variants.
  *
- * efficientnet-b0..b7, efficientnetv2-b0..b3, -s, -m, -l, -xl: google/automl's stage tables, channels and layers as released.
- * A name with "-small-images" has the strides for 28 to 64 pixels: stem stride 1 and fewer halvings. */
+ * efficientnet-b0..b8, -l2, efficientnetv2-b0..b3, -s, -m, -l, -xl, -s-arxiv1: google/automl's
+ * stage tables, channels and layers as released. A name with "-small-images" is for 28 to 64
+ * pixels: the same stages behind a stem of stride 1, so one halving fewer. "archscout-reference" is
+ * the small network that engines are measured with, for the same sizes. */
 #ifndef SEARCH_PRESET_H
 #define SEARCH_PRESET_H
 
@@ -9,7 +11,10 @@
 
 size_t preset_count(void);
 const char *preset_name(size_t index); /* sorted; NULL past the end */
-/* -ENOENT with a message that lists near names. */
-int preset_find(const char *name, struct architecture *ret_architecture, struct error *error) MUST_USE;
+/* The image size that the model was published for (training), or a fitting one for small images. */
+uint32_t preset_image_size(size_t index);
+/* -ENOENT with a message that names the nearest preset, or all of them. */
+int preset_find(const char *name, struct architecture *ret_architecture,
+                struct error *error) MUST_USE;
 
 #endif

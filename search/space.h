@@ -1,8 +1,8 @@
 /* Spaces: which architectures a search may draw.
  *
- * A space is a stem, a head and a list of stages; each stage has a list of options (struct stage values). An encoding is
- * one option index for each stage; the space's encodings are the product of the options. Because identity stages vanish,
- * several encodings can name the same architecture.
+ * A space is a stem, a head and a list of stages; each stage has a list of options (struct stage
+ * values). An encoding is one option index for each stage; the space's encodings are the product of
+ * the options. Because identity stages vanish, several encodings can name the same architecture.
  *
  * A space is immutable once made and may be shared between threads. */
 #ifndef SEARCH_SPACE_H
@@ -22,8 +22,10 @@ struct encoding {
 
 struct space;
 
-/* Reads DESIGN's JSON form or {"preset": "..."}. Errors point into the space ("/stages/1/kernel/0"). */
-int space_parse(const char *json, size_t json_length, struct space **ret_space, struct error *error) MUST_USE;
+/* Reads DESIGN's JSON form or {"preset": "..."}. Errors point into the space
+ * ("/stages/1/kernel/0"). */
+int space_parse(const char *json, size_t json_length, struct space **ret_space,
+                struct error *error) MUST_USE;
 void space_free(struct space *space);
 
 uint32_t space_stage_count(const struct space *space);

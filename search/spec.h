@@ -55,11 +55,12 @@ struct spec_datasets {
     void *context;
 };
 
-/* Reads and checks the whole text. Refuses unknown and duplicate keys, NaN, too deep nesting, sizes that do not fit the
- * data set, an empty space, and a space in which nothing meets the constraints (naming the limit that binds and the
- * nearest value that would work). -EINVAL with a pointer into the text, -E2BIG, -ENOMEM. */
-int spec_parse(const char *json, size_t json_length, const struct spec_datasets *datasets, struct spec **ret_spec,
-               struct error *error) MUST_USE;
+/* Reads and checks the whole text. Refuses unknown and duplicate keys, NaN, too deep nesting, sizes
+ * that do not fit the data set, an empty space, and a space in which nothing meets the constraints
+ * (naming the limit that binds and the nearest value that would work). -EINVAL with a pointer into
+ * the text, -E2BIG, -ENOMEM. */
+int spec_parse(const char *json, size_t json_length, const struct spec_datasets *datasets,
+               struct spec **ret_spec, struct error *error) MUST_USE;
 void spec_free(struct spec *spec);
 
 /* True where the costs are within the limits. */

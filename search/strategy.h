@@ -1,9 +1,11 @@
-/* Strategies: what proposes the next architecture. ask / tell, without clock, files or random state of their own.
+/* Strategies: what proposes the next architecture. ask / tell, without clock, files or random state
+ * of their own.
  *
- * Legal order: strategy_new; then, for k = 0, 1, 2, ...: strategy_ask(k) or, on replay, strategy_replay(k); between
- * them any number of strategy_tell in the order in which the observations were accepted. The state is a fold over that
- * sequence, so replaying the stored sequence rebuilds it exactly. strategy_ask is a function of (seed, k, the calls
- * before it). Every proposal meets the spec's constraints and is a different architecture from all before it. */
+ * Legal order: strategy_new; then, for k = 0, 1, 2, ...: strategy_ask(k) or, on replay,
+ * strategy_replay(k); between them any number of strategy_tell in the order in which the
+ * observations were accepted. The state is a fold over that sequence, so replaying the stored
+ * sequence rebuilds it exactly. strategy_ask is a function of (seed, k, the calls before it). Every
+ * proposal meets the spec's constraints and is a different architecture from all before it. */
 #ifndef SEARCH_STRATEGY_H
 #define SEARCH_STRATEGY_H
 
@@ -11,7 +13,7 @@
 
 struct observation {
     uint64_t candidate;
-    bool usable;   /* false: infeasible, failed or quarantined; the values below are not set */
+    bool usable; /* false: infeasible, failed or quarantined; the values below are not set */
     double reward;
     struct measures measures;
 };
@@ -19,15 +21,20 @@ struct observation {
 struct strategy;
 
 /* `spec` must outlive the strategy. -EINVAL for an unknown name, -ENOMEM. */
-int strategy_new(const struct spec *spec, struct strategy **ret_strategy, struct error *error) MUST_USE;
+int strategy_new(const struct spec *spec, struct strategy **ret_strategy,
+                 struct error *error) MUST_USE;
 void strategy_free(struct strategy *strategy);
 
 enum { STRATEGY_EXHAUSTED = 1 };
-/* Proposes candidate k. 0, STRATEGY_EXHAUSTED when no feasible architecture is left that was not proposed, -ENOMEM. */
+/* Proposes candidate k. 0, STRATEGY_EXHAUSTED when no feasible architecture is left that was not
+ * proposed, -ENOMEM. */
 int strategy_ask(struct strategy *strategy, uint64_t k, struct encoding *ret_encoding) MUST_USE;
-/* Records that k was proposed earlier as `encoding`. 0, -EINVAL where the encoding is not of the space, -ENOMEM. */
-int strategy_replay(struct strategy *strategy, uint64_t k, const struct encoding *encoding) MUST_USE;
-int strategy_tell(struct strategy *strategy, const struct observation *observation) MUST_USE; /* -ENOMEM */
+/* Records that k was proposed earlier as `encoding`. 0, -EINVAL where the encoding is not of the
+ * space, -ENOMEM. */
+int strategy_replay(struct strategy *strategy, uint64_t k,
+                    const struct encoding *encoding) MUST_USE;
+int strategy_tell(struct strategy *strategy,
+                  const struct observation *observation) MUST_USE; /* -ENOMEM */
 
 #define STRATEGY_NO_PARENT UINT64_MAX
 /* The candidate that the latest strategy_ask mutated; STRATEGY_NO_PARENT where it drew afresh. */
