@@ -74,7 +74,7 @@ part_preset() {
     log=build/$preset/Testing/Temporary/LastTest.log
     rm -f "$log"
     ctest --preset "$preset" -j "$jobs" -LE rules 2>&1 | tee "build/$preset.ctest" || true
-    if [ ! -f "$log" ] || ! grep -q 'Test *#1:' "build/$preset.ctest"; then
+    if [ ! -f "$log" ] || ! grep -qE 'Test +#[0-9]+:' "build/$preset.ctest"; then
         count 0 1 0 "$preset (ctest ran nothing)"
         return
     fi
