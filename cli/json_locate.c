@@ -73,7 +73,8 @@ static bool skip_value(struct scan *scan)
     return true;
 }
 
-/* Takes the pointer's next step into `ret_step`, unescaped. False at its end or where a step is longer than any key. */
+/* Takes the pointer's next step into `ret_step`, unescaped. False at its end or where a step is
+ * longer than any key. */
 static bool next_step(const char **pointer, char *ret_step, size_t size)
 {
     const char *p = *pointer;
@@ -93,7 +94,8 @@ static bool next_step(const char **pointer, char *ret_step, size_t size)
     return true;
 }
 
-/* Stands at the value of member `key` afterwards; false where the object has none. Keys with escapes are not compared. */
+/* Stands at the value of member `key` afterwards; false where the object has none. Keys with
+ * escapes are not compared. */
 static bool enter_member(struct scan *scan, const char *key)
 {
     if (!take(scan, '{'))
@@ -104,8 +106,8 @@ static bool enter_member(struct scan *scan, const char *key)
         size_t start = scan->at + 1;
         if (!skip_string(scan))
             return false;
-        bool same = scan->at - 1 - start == key_length &&
-                    memcmp(scan->text + start, key, key_length) == 0;
+        bool same =
+            scan->at - 1 - start == key_length && memcmp(scan->text + start, key, key_length) == 0;
         if (!take(scan, ':'))
             return false;
         skip_space(scan);
@@ -161,8 +163,8 @@ int json_locate(const char *text, size_t length, const char *pointer, struct jso
     for (size_t depth = 0; next_step(&pointer, step, sizeof step); depth++) {
         if (depth >= DEPTH_MAX)
             return -EINVAL;
-        bool entered = scan.text[scan.at] == '[' ? enter_element(&scan, step)
-                                                  : enter_member(&scan, step);
+        bool entered =
+            scan.text[scan.at] == '[' ? enter_element(&scan, step) : enter_member(&scan, step);
         if (!entered || scan.at >= length)
             break;
         found = scan.at;

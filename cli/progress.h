@@ -20,8 +20,8 @@ struct progress {
 enum { PROGRESS_SIZE = 512 };
 
 /* One line of at most `width` columns without line end, for example
- * "first-light [======>     ] 12/24, 2 running, 2 min 10 s left, best 86.12 % (#7)". What does not fit is left out, the
- * name first. */
+ * "first-light [======>     ] 12/24, 2 running, 2 min 10 s left, best 86.12 % (#7)". What does not
+ * fit is left out, the name first. */
 void progress_line(const struct progress *progress, size_t width, char ret_text[PROGRESS_SIZE]);
 
 #endif

@@ -1,4 +1,5 @@
-/* Server-sent events (WHATWG HTML, section 9.2.6), parsed from a stream in pieces of any size. Pure. */
+/* Server-sent events (WHATWG HTML, section 9.2.6), parsed from a stream in pieces of any size.
+ * Pure. */
 #ifndef CLI_SSE_H
 #define CLI_SSE_H
 

@@ -92,7 +92,8 @@ static void print_spaces(FILE *file, size_t count)
     fprintf(file, "%*s", (int)count, "");
 }
 
-/* Bytes of `text` that fit `columns`, up to the last space among them unless all of it fits; at least one character. */
+/* Bytes of `text` that fit `columns`, up to the last space among them unless all of it fits; at
+ * least one character. */
 static size_t fitting(const char *text, size_t columns)
 {
     size_t used = 0, space = 0, i = 0;
@@ -143,7 +144,7 @@ void table_print(const struct table *table, const struct terminal *terminal, FIL
     size_t room = 0;
     if (terminal->width)
         room = terminal->width >= before_last + LAST_COLUMN_MIN ? terminal->width - before_last
-                                                                 : LAST_COLUMN_MIN;
+                                                                : LAST_COLUMN_MIN;
 
     char *titles[TABLE_COLUMNS_MAX];
     for (size_t i = 0; i < table->column_count; i++)

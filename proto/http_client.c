@@ -25,6 +25,7 @@ struct http_exchange {
     char detail[CURL_ERROR_SIZE];
     struct http_response response;
     int (*on_data)(void *context, const char *bytes, size_t length);
+    int (*on_tick)(void *context);
     void *context;
     int refused_code; /* why a callback stopped curl: 0, -EMSGSIZE, -ENOMEM, -ECANCELED */
     void *user;
@@ -141,6 +142,17 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     return exchange->refused_code ? CURL_WRITEFUNC_ERROR : length;
 }
 
+static int on_progress(void *context, curl_off_t download_total, curl_off_t downloaded,
+                       curl_off_t upload_total, curl_off_t uploaded)
+{
+    struct http_exchange *exchange = context;
+    (void)download_total, (void)downloaded, (void)upload_total, (void)uploaded;
+    if (exchange->on_tick(exchange->context) == 0)
+        return 0;
+    exchange->refused_code = -ECANCELED;
+    return 1;
+}
+
 /* Where the header line is `name`, copies its value without the blanks around it. */
 static bool take_header(const char *line, size_t length, const char *name,
                         char ret_value[HTTP_VALUE_SIZE])
@@ -226,6 +238,11 @@ static void set_options(struct http_exchange *exchange, const struct http_client
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, exchange);
+    if (exchange->on_tick) {
+        curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+        curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, on_progress);
+        curl_easy_setopt(curl, CURLOPT_XFERINFODATA, exchange);
+    }
     if (client->loopback)
         curl_easy_setopt(curl, CURLOPT_PROXY, "");
     if (exchange->body || strcmp(request->method, "POST") == 0) {
@@ -265,6 +282,7 @@ static int exchange_new(const struct http_client *client, const struct http_requ
     size_t max = request->response_max ? request->response_max : HTTP_BODY_MAX_DEFAULT;
     buffer_init(&exchange->response.body, max + 1);
     exchange->on_data = request->on_data;
+    exchange->on_tick = request->on_tick;
     exchange->context = request->context;
     exchange->curl = curl ? curl : curl_easy_init();
     exchange->curl_owned = !curl;

@@ -43,6 +43,9 @@ struct http_request {
     /* Where set, the body of a 2xx response goes here piece by piece instead of into the response,
      * and response_max does not apply. Not 0 ends the exchange with -ECANCELED. */
     int (*on_data)(void *context, const char *bytes, size_t length);
+    /* Where set, called about once a second while the exchange lasts, whether or not anything
+     * arrives. Not 0 ends the exchange with -ECANCELED. */
+    int (*on_tick)(void *context);
     void *context;
 };
 
@@ -68,7 +71,7 @@ const char *http_client_base_url(const struct http_client *client);
 
 /* 0: there is a response, whatever its status; release it. Else a message for a person and
  * -ECONNREFUSED nobody listens there (or no route), -EHOSTUNREACH the name is unknown, -ETIMEDOUT,
- * -ECONNRESET the connection broke, -EMSGSIZE the response is too long, -ECANCELED by on_data,
+ * -ECONNRESET the connection broke, -EMSGSIZE the response is too long, -ECANCELED by on_data or on_tick,
  * -EINVAL, -ENOMEM, -EIO anything else. */
 int http_client_perform(struct http_client *client, const struct http_request *request,
                         struct http_response *ret_response, struct error *error) MUST_USE;
