@@ -189,7 +189,7 @@ static int dataset_from_message(const Archscout__V1__Dataset *message, const cha
     return 0;
 }
 
-void task_to_message(const struct task *task, struct task_message *ret_message)
+void wire_task_to_message(const struct wire_task *task, struct wire_task_message *ret_message)
 {
     Archscout__V1__Task *message = &ret_message->message;
     archscout__v1__task__init(message);
@@ -214,10 +214,11 @@ void task_to_message(const struct task *task, struct task_message *ret_message)
     message->micro_batches = task->micro_batches;
 }
 
-/* Reads the parts, leaving what task_validate checks to it. */
-static int read_task(const Archscout__V1__Task *message, struct task *task, struct error *error)
+/* Reads the parts, leaving what wire_task_validate checks to it. */
+static int read_task(const Archscout__V1__Task *message, struct wire_task *task,
+                     struct error *error)
 {
-    *task = (struct task){
+    *task = (struct wire_task){
         .candidate = message->candidate,
         .rung = message->rung,
         .attempt = message->attempt,
@@ -245,15 +246,15 @@ static int read_task(const Archscout__V1__Task *message, struct task *task, stru
     return dataset_from_message(message->dataset, "/dataset", &task->dataset, error);
 }
 
-int task_from_message(const Archscout__V1__Task *message, const char *pointer,
-                      struct task *ret_task, struct error *error)
+int wire_task_from_message(const Archscout__V1__Task *message, const char *pointer,
+                           struct wire_task *ret_task, struct error *error)
 {
     if (!message)
         return missing(error, pointer);
-    struct task task;
+    struct wire_task task;
     int code = read_task(message, &task, error);
     if (code == 0)
-        code = task_validate(&task, error);
+        code = wire_task_validate(&task, error);
     if (code < 0)
         return error_prefix(error, code, pointer);
     *ret_task = task;
@@ -263,7 +264,7 @@ int task_from_message(const Archscout__V1__Task *message, const char *pointer,
 void datasets_to_message(const struct dataset *datasets, size_t count,
                          struct datasets_message *ret_message)
 {
-    assert(count <= WORKER_DATASETS_MAX);
+    assert(count <= WIRE_DATASETS_MAX);
     for (size_t i = 0; i < count; i++) {
         dataset_to_message(&datasets[i], &ret_message->datasets[i]);
         ret_message->pointers[i] = &ret_message->datasets[i];
@@ -273,9 +274,9 @@ void datasets_to_message(const struct dataset *datasets, size_t count,
 int datasets_from_message(Archscout__V1__Dataset *const *messages, size_t count,
                           struct dataset *ret_datasets, struct error *error)
 {
-    if (count > WORKER_DATASETS_MAX)
+    if (count > WIRE_DATASETS_MAX)
         return error_set(error, -EINVAL, "/datasets", "must have at most %d entries",
-                         WORKER_DATASETS_MAX);
+                         WIRE_DATASETS_MAX);
     for (size_t i = 0; i < count; i++) {
         char pointer[ERROR_POINTER_SIZE];
         snprintf(pointer, sizeof pointer, "/datasets/%zu", i);
@@ -291,7 +292,7 @@ int datasets_from_message(Archscout__V1__Dataset *const *messages, size_t count,
     return 0;
 }
 
-Archscout__V1__Epoch epoch_metrics_to_message(const struct epoch_metrics *metrics)
+Archscout__V1__Epoch wire_epoch_to_message(const struct wire_epoch *metrics)
 {
     Archscout__V1__Epoch message = ARCHSCOUT__V1__EPOCH__INIT;
     message.number = metrics->number;
@@ -303,12 +304,12 @@ Archscout__V1__Epoch epoch_metrics_to_message(const struct epoch_metrics *metric
     return message;
 }
 
-int epoch_metrics_from_message(const Archscout__V1__Epoch *message, const char *pointer,
-                               struct epoch_metrics *ret_metrics, struct error *error)
+int wire_epoch_from_message(const Archscout__V1__Epoch *message, const char *pointer,
+                            struct wire_epoch *ret_metrics, struct error *error)
 {
     if (!message)
         return missing(error, pointer);
-    struct epoch_metrics metrics = {
+    struct wire_epoch metrics = {
         .number = message->number,
         .train_loss = message->train_loss,
         .train_accuracy = message->train_accuracy,
@@ -316,15 +317,15 @@ int epoch_metrics_from_message(const Archscout__V1__Epoch *message, const char *
         .validation_accuracy = message->validation_accuracy,
         .seconds = message->seconds,
     };
-    int code = epoch_metrics_validate(&metrics, error);
+    int code = wire_epoch_validate(&metrics, error);
     if (code < 0)
         return error_prefix(error, code, pointer);
     *ret_metrics = metrics;
     return 0;
 }
 
-void task_result_to_message(const struct task_result *result,
-                            struct task_result_message *ret_message)
+void wire_result_to_message(const struct wire_result *result,
+                            struct wire_result_message *ret_message)
 {
     Archscout__V1__StepTime *step_time = &ret_message->step_time;
     archscout__v1__step_time__init(step_time);
@@ -345,32 +346,30 @@ void task_result_to_message(const struct task_result *result,
     message->memory_needed_bytes = result->memory_needed_bytes;
 }
 
-int task_result_from_message(const Archscout__V1__Result *message, const char *pointer,
-                             struct task_result *ret_result, struct error *error)
+int wire_result_from_message(const Archscout__V1__Result *message, const char *pointer,
+                             struct wire_result *ret_result, struct error *error)
 {
     if (!message)
         return missing(error, pointer);
-    struct task_result result = {
-        .outcome = (enum outcome)message->outcome,
-        .accuracy = message->accuracy,
-        .loss = message->loss,
+    struct wire_result result = {
+        .outcome = (enum wire_outcome)message->outcome,
         .seconds = message->seconds,
         .first_step_s = message->first_step_s,
         .images = message->images,
         .memory_needed_bytes = message->memory_needed_bytes,
     };
-    if (result.outcome != OUTCOME_DONE) {
-        result.accuracy = 0;
-        result.loss = 0;
+    if (result.outcome == WIRE_OUTCOME_DONE) {
+        result.accuracy = message->accuracy;
+        result.loss = message->loss;
     }
-    if (message->step_time) {
+    if (result.outcome == WIRE_OUTCOME_DONE && message->step_time) {
         result.step_time.median_s = message->step_time->median_s;
         result.step_time.spread_s = message->step_time->spread_s;
         result.step_time.blocks = message->step_time->blocks;
         result.step_time.baseline_s = message->step_time->baseline_s;
     }
     text_copy_message(message->message, result.message, sizeof result.message);
-    int code = task_result_validate(&result, error);
+    int code = wire_result_validate(&result, error);
     if (code < 0)
         return error_prefix(error, code, pointer);
     *ret_result = result;

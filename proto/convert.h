@@ -7,8 +7,8 @@
 #ifndef PROTO_CONVERT_H
 #define PROTO_CONVERT_H
 
-#include "proto/result.h"
-#include "proto/task.h"
+#include "proto/wire_result.h"
+#include "proto/wire_task.h"
 #include "proto/worker.pb-c.h"
 #include "proto/worker_api.h"
 
@@ -18,7 +18,7 @@ struct architecture_message {
     Archscout__V1__Stage *stage_pointers[ARCHITECTURE_STAGES_MAX];
 };
 
-struct task_message {
+struct wire_task_message {
     Archscout__V1__Task message;
     struct architecture_message architecture, baseline;
     Archscout__V1__Recipe recipe;
@@ -26,11 +26,11 @@ struct task_message {
 };
 
 struct datasets_message {
-    Archscout__V1__Dataset datasets[WORKER_DATASETS_MAX];
-    Archscout__V1__Dataset *pointers[WORKER_DATASETS_MAX];
+    Archscout__V1__Dataset datasets[WIRE_DATASETS_MAX];
+    Archscout__V1__Dataset *pointers[WIRE_DATASETS_MAX];
 };
 
-struct task_result_message {
+struct wire_result_message {
     Archscout__V1__Result message;
     Archscout__V1__StepTime step_time;
 };
@@ -43,23 +43,23 @@ void architecture_to_message(const struct architecture *architecture,
 int architecture_from_message(const Archscout__V1__Architecture *message, const char *pointer,
                               struct architecture *ret_architecture, struct error *error) MUST_USE;
 
-void task_to_message(const struct task *task, struct task_message *ret_message);
-int task_from_message(const Archscout__V1__Task *message, const char *pointer,
-                      struct task *ret_task, struct error *error) MUST_USE;
+void wire_task_to_message(const struct wire_task *task, struct wire_task_message *ret_message);
+int wire_task_from_message(const Archscout__V1__Task *message, const char *pointer,
+                           struct wire_task *ret_task, struct error *error) MUST_USE;
 
 void datasets_to_message(const struct dataset *datasets, size_t count,
                          struct datasets_message *ret_message);
-/* Refuses more than WORKER_DATASETS_MAX and a name that comes twice. */
+/* Refuses more than WIRE_DATASETS_MAX and a name that comes twice. */
 int datasets_from_message(Archscout__V1__Dataset *const *messages, size_t count,
                           struct dataset *ret_datasets, struct error *error) MUST_USE;
 
-Archscout__V1__Epoch epoch_metrics_to_message(const struct epoch_metrics *metrics);
-int epoch_metrics_from_message(const Archscout__V1__Epoch *message, const char *pointer,
-                               struct epoch_metrics *ret_metrics, struct error *error) MUST_USE;
+Archscout__V1__Epoch wire_epoch_to_message(const struct wire_epoch *metrics);
+int wire_epoch_from_message(const Archscout__V1__Epoch *message, const char *pointer,
+                            struct wire_epoch *ret_metrics, struct error *error) MUST_USE;
 
-void task_result_to_message(const struct task_result *result,
-                            struct task_result_message *ret_message);
-int task_result_from_message(const Archscout__V1__Result *message, const char *pointer,
-                             struct task_result *ret_result, struct error *error) MUST_USE;
+void wire_result_to_message(const struct wire_result *result,
+                            struct wire_result_message *ret_message);
+int wire_result_from_message(const Archscout__V1__Result *message, const char *pointer,
+                             struct wire_result *ret_result, struct error *error) MUST_USE;
 
 #endif

@@ -9,17 +9,17 @@
 
 _Static_assert((int)FRAME_BODY_MAX == (int)MESSAGE_BYTES_MAX, "frames hold messages");
 
-int trainer_task_pack(const struct task *task, struct buffer *ret_bytes)
+int trainer_task_pack(const struct wire_task *task, struct buffer *ret_bytes)
 {
-    struct task_message holder;
-    task_to_message(task, &holder);
+    struct wire_task_message holder;
+    wire_task_to_message(task, &holder);
     Archscout__V1__ToTrainer message = ARCHSCOUT__V1__TO_TRAINER__INIT;
     message.body_case = ARCHSCOUT__V1__TO_TRAINER__BODY_TASK;
     message.task = &holder.message;
     return message_pack(&message.base, ret_bytes);
 }
 
-int trainer_task_unpack(const void *bytes, size_t length, struct task *ret_task,
+int trainer_task_unpack(const void *bytes, size_t length, struct wire_task *ret_task,
                         struct error *error)
 {
     CLEANUP(message_free_pointer) ProtobufCMessage *base = NULL;
@@ -29,7 +29,7 @@ int trainer_task_unpack(const void *bytes, size_t length, struct task *ret_task,
     const Archscout__V1__ToTrainer *message = (const Archscout__V1__ToTrainer *)base;
     if (message->body_case != ARCHSCOUT__V1__TO_TRAINER__BODY_TASK)
         return error_set(error, -EINVAL, "", "a message to the trainer must be a task");
-    return task_from_message(message->task, "/task", ret_task, error);
+    return wire_task_from_message(message->task, "/task", ret_task, error);
 }
 
 static int pack_hello(const struct hello *hello, struct buffer *ret_bytes)
@@ -47,7 +47,7 @@ static int pack_hello(const struct hello *hello, struct buffer *ret_bytes)
     return message_pack(&message.base, ret_bytes);
 }
 
-static int pack_progress(const struct progress *progress, struct buffer *ret_bytes)
+static int pack_progress(const struct wire_progress *progress, struct buffer *ret_bytes)
 {
     Archscout__V1__Progress body = ARCHSCOUT__V1__PROGRESS__INIT;
     body.steps_done = progress->steps_done;
@@ -58,19 +58,19 @@ static int pack_progress(const struct progress *progress, struct buffer *ret_byt
     return message_pack(&message.base, ret_bytes);
 }
 
-static int pack_epoch(const struct epoch_metrics *epoch, struct buffer *ret_bytes)
+static int pack_epoch(const struct wire_epoch *epoch, struct buffer *ret_bytes)
 {
-    Archscout__V1__Epoch body = epoch_metrics_to_message(epoch);
+    Archscout__V1__Epoch body = wire_epoch_to_message(epoch);
     Archscout__V1__FromTrainer message = ARCHSCOUT__V1__FROM_TRAINER__INIT;
     message.body_case = ARCHSCOUT__V1__FROM_TRAINER__BODY_EPOCH;
     message.epoch = &body;
     return message_pack(&message.base, ret_bytes);
 }
 
-static int pack_result(const struct task_result *result, struct buffer *ret_bytes)
+static int pack_result(const struct wire_result *result, struct buffer *ret_bytes)
 {
-    struct task_result_message holder;
-    task_result_to_message(result, &holder);
+    struct wire_result_message holder;
+    wire_result_to_message(result, &holder);
     Archscout__V1__FromTrainer message = ARCHSCOUT__V1__FROM_TRAINER__INIT;
     message.body_case = ARCHSCOUT__V1__FROM_TRAINER__BODY_RESULT;
     message.result = &holder.message;
@@ -106,12 +106,12 @@ static int read_hello(const Archscout__V1__Hello *body, struct hello *ret_hello,
     return 0;
 }
 
-static int read_progress(const Archscout__V1__Progress *body, struct progress *ret_progress,
+static int read_progress(const Archscout__V1__Progress *body, struct wire_progress *ret_progress,
                          struct error *error)
 {
     if (body->steps_done > body->steps_total)
         return error_set(error, -EINVAL, "/progress/steps_done", "must not exceed steps_total");
-    *ret_progress = (struct progress){body->steps_done, body->steps_total};
+    *ret_progress = (struct wire_progress){body->steps_done, body->steps_total};
     return 0;
 }
 
@@ -133,10 +133,10 @@ int trainer_message_unpack(const void *bytes, size_t length, struct trainer_mess
         return read_progress(message->progress, &ret_message->progress, error);
     case ARCHSCOUT__V1__FROM_TRAINER__BODY_EPOCH:
         ret_message->kind = TRAINER_EPOCH;
-        return epoch_metrics_from_message(message->epoch, "/epoch", &ret_message->epoch, error);
+        return wire_epoch_from_message(message->epoch, "/epoch", &ret_message->epoch, error);
     case ARCHSCOUT__V1__FROM_TRAINER__BODY_RESULT:
         ret_message->kind = TRAINER_RESULT;
-        return task_result_from_message(message->result, "/result", &ret_message->result, error);
+        return wire_result_from_message(message->result, "/result", &ret_message->result, error);
     default:
         return error_set(error, -EINVAL, "", "must be a hello, progress, epoch or result");
     }

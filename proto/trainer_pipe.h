@@ -20,13 +20,12 @@ enum { TRAINER_PROTOCOL = 1 };
 
 struct hello {
     uint32_t protocol; /* TRAINER_PROTOCOL; unpacking leaves it to the agent to refuse another */
-    char device[WORKER_DEVICE_SIZE];
+    char device[WIRE_DEVICE_SIZE];
     uint32_t dataset_count;
-    struct dataset
-        datasets[WORKER_DATASETS_MAX]; /* that this trainer can read; names are distinct */
+    struct dataset datasets[WIRE_DATASETS_MAX]; /* that this trainer can read; names are distinct */
 };
 
-struct progress {
+struct wire_progress {
     uint64_t steps_done, steps_total; /* done <= total */
 };
 
@@ -41,15 +40,15 @@ struct trainer_message {
     enum trainer_message_kind kind;
     union {
         struct hello hello;
-        struct progress progress;
-        struct epoch_metrics epoch;
-        struct task_result result;
+        struct wire_progress progress;
+        struct wire_epoch epoch;
+        struct wire_result result;
     };
 };
 
 /* The body of a frame to the trainer. */
-int trainer_task_pack(const struct task *task, struct buffer *ret_bytes) MUST_USE;
-int trainer_task_unpack(const void *bytes, size_t length, struct task *ret_task,
+int trainer_task_pack(const struct wire_task *task, struct buffer *ret_bytes) MUST_USE;
+int trainer_task_unpack(const void *bytes, size_t length, struct wire_task *ret_task,
                         struct error *error) MUST_USE;
 
 /* The body of a frame from the trainer. On -EDOM, a measured value that is not finite,

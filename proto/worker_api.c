@@ -39,9 +39,9 @@ static int check_attempt(uint64_t attempt, uint64_t epoch, struct error *error)
 
 int register_request_pack(const struct register_request *request, struct buffer *ret_bytes)
 {
-    assert(request->slot_count <= WORKER_SLOTS_MAX);
-    Archscout__V1__Slot slots[WORKER_SLOTS_MAX];
-    Archscout__V1__Slot *slot_pointers[WORKER_SLOTS_MAX];
+    assert(request->slot_count <= WIRE_SLOTS_MAX);
+    Archscout__V1__Slot slots[WIRE_SLOTS_MAX];
+    Archscout__V1__Slot *slot_pointers[WIRE_SLOTS_MAX];
     for (uint32_t i = 0; i < request->slot_count; i++) {
         archscout__v1__slot__init(&slots[i]);
         slots[i].device = (char *)request->slots[i].device;
@@ -63,8 +63,8 @@ int register_request_pack(const struct register_request *request, struct buffer 
 static int read_slots(const Archscout__V1__RegisterRequest *message,
                       struct register_request *request, struct error *error)
 {
-    if (message->n_slots < 1 || message->n_slots > WORKER_SLOTS_MAX)
-        return error_set(error, -EINVAL, "/slots", "must have 1 to %d entries", WORKER_SLOTS_MAX);
+    if (message->n_slots < 1 || message->n_slots > WIRE_SLOTS_MAX)
+        return error_set(error, -EINVAL, "/slots", "must have 1 to %d entries", WIRE_SLOTS_MAX);
     request->slot_count = (uint32_t)message->n_slots;
     for (uint32_t i = 0; i < request->slot_count; i++) {
         char pointer[ERROR_POINTER_SIZE];
@@ -131,7 +131,7 @@ int register_response_unpack(const void *bytes, size_t length,
         unpack(&archscout__v1__register_response__descriptor, bytes, length, &message, error);
     if (code < 0)
         return code;
-    code = check_seconds(message->lease_seconds, 1, WORKER_SECONDS_MAX, "/lease_seconds", error);
+    code = check_seconds(message->lease_seconds, 1, WIRE_SECONDS_MAX, "/lease_seconds", error);
     if (code < 0)
         return code;
     code =
@@ -165,9 +165,9 @@ int lease_request_unpack(const void *bytes, size_t length, struct lease_request 
     code = text_copy_name(message->worker, "/worker", request.worker, sizeof request.worker, error);
     if (code < 0)
         return code;
-    if (request.slot >= WORKER_SLOTS_MAX)
-        return error_set(error, -EINVAL, "/slot", "must be below %d", WORKER_SLOTS_MAX);
-    code = check_seconds(request.wait_seconds, 0, WORKER_SECONDS_MAX, "/wait_seconds", error);
+    if (request.slot >= WIRE_SLOTS_MAX)
+        return error_set(error, -EINVAL, "/slot", "must be below %d", WIRE_SLOTS_MAX);
+    code = check_seconds(request.wait_seconds, 0, WIRE_SECONDS_MAX, "/wait_seconds", error);
     if (code == 0)
         *ret_request = request;
     return code;
@@ -176,9 +176,9 @@ int lease_request_unpack(const void *bytes, size_t length, struct lease_request 
 int lease_response_pack(const struct lease_response *response, struct buffer *ret_bytes)
 {
     Archscout__V1__LeaseResponse message = ARCHSCOUT__V1__LEASE_RESPONSE__INIT;
-    struct task_message task;
+    struct wire_task_message task;
     if (response->has_task) {
-        task_to_message(&response->task, &task);
+        wire_task_to_message(&response->task, &task);
         message.task = &task.message;
     }
     return message_pack(&message.base, ret_bytes);
@@ -193,7 +193,7 @@ int lease_response_unpack(const void *bytes, size_t length, struct lease_respons
         return code;
     struct lease_response response = {.has_task = message->task != NULL};
     if (response.has_task)
-        code = task_from_message(message->task, "/task", &response.task, error);
+        code = wire_task_from_message(message->task, "/task", &response.task, error);
     if (code == 0)
         *ret_response = response;
     return code;
@@ -203,11 +203,11 @@ int lease_response_unpack(const void *bytes, size_t length, struct lease_respons
 
 int report_request_pack(const struct report_request *request, struct buffer *ret_bytes)
 {
-    assert(request->epoch_count <= REPORT_EPOCHS_MAX);
-    Archscout__V1__Epoch epochs[REPORT_EPOCHS_MAX];
-    Archscout__V1__Epoch *epoch_pointers[REPORT_EPOCHS_MAX];
+    assert(request->epoch_count <= WIRE_EPOCHS_MAX);
+    Archscout__V1__Epoch epochs[WIRE_EPOCHS_MAX];
+    Archscout__V1__Epoch *epoch_pointers[WIRE_EPOCHS_MAX];
     for (uint32_t i = 0; i < request->epoch_count; i++) {
-        epochs[i] = epoch_metrics_to_message(&request->epochs[i]);
+        epochs[i] = wire_epoch_to_message(&request->epochs[i]);
         epoch_pointers[i] = &epochs[i];
     }
     Archscout__V1__ReportRequest message = ARCHSCOUT__V1__REPORT_REQUEST__INIT;
@@ -224,15 +224,14 @@ int report_request_pack(const struct report_request *request, struct buffer *ret
 static int read_epochs(const Archscout__V1__ReportRequest *message, struct report_request *request,
                        struct error *error)
 {
-    if (message->n_epochs > REPORT_EPOCHS_MAX)
+    if (message->n_epochs > WIRE_EPOCHS_MAX)
         return error_set(error, -EINVAL, "/epochs", "must have at most %d entries",
-                         REPORT_EPOCHS_MAX);
+                         WIRE_EPOCHS_MAX);
     request->epoch_count = (uint32_t)message->n_epochs;
     for (uint32_t i = 0; i < request->epoch_count; i++) {
         char pointer[ERROR_POINTER_SIZE];
         snprintf(pointer, sizeof pointer, "/epochs/%u", i);
-        int code =
-            epoch_metrics_from_message(message->epochs[i], pointer, &request->epochs[i], error);
+        int code = wire_epoch_from_message(message->epochs[i], pointer, &request->epochs[i], error);
         if (code < 0)
             return code;
     }
@@ -287,8 +286,8 @@ int report_response_unpack(const void *bytes, size_t length, struct report_respo
 
 int result_request_pack(const struct result_request *request, struct buffer *ret_bytes)
 {
-    struct task_result_message result;
-    task_result_to_message(&request->result, &result);
+    struct wire_result_message result;
+    wire_result_to_message(&request->result, &result);
     Archscout__V1__ResultRequest message = ARCHSCOUT__V1__RESULT_REQUEST__INIT;
     message.worker = (char *)request->worker;
     message.attempt = request->attempt;
@@ -311,7 +310,7 @@ int result_request_unpack(const void *bytes, size_t length, struct result_reques
     code = check_attempt(request.attempt, request.epoch, error);
     if (code < 0)
         return code;
-    code = task_result_from_message(message->result, "/result", &request.result, error);
+    code = wire_result_from_message(message->result, "/result", &request.result, error);
     if (code == 0)
         *ret_request = request;
     return code;

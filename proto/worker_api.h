@@ -12,8 +12,8 @@
 #define PROTO_WORKER_API_H
 
 #include "proto/buffer.h"
-#include "proto/result.h"
-#include "proto/task.h"
+#include "proto/wire_result.h"
+#include "proto/wire_task.h"
 
 #include <stdbool.h>
 
@@ -21,54 +21,53 @@
 
 enum {
     WORKER_API_BODY_MAX = 1 << 20, /* bytes */
-    WORKER_NAME_SIZE = 96,
-    WORKER_HOST_SIZE = 96,
-    WORKER_VERSION_SIZE = 32,
-    WORKER_DEVICE_SIZE = 96,
-    WORKER_SLOTS_MAX = 256,
-    WORKER_DATASETS_MAX = 64,
-    WORKER_SECONDS_MAX = 86400, /* of any waiting time */
-    REPORT_EPOCHS_MAX = 64,     /* in one report */
+    WIRE_WORKER_SIZE = 64,
+    WIRE_HOST_SIZE = 96,
+    WIRE_VERSION_SIZE = 32,
+    WIRE_DEVICE_SIZE = 96,
+    WIRE_SLOTS_MAX = 256,
+    WIRE_DATASETS_MAX = 64,
+    WIRE_SECONDS_MAX = 86400, /* of any waiting time */
+    WIRE_EPOCHS_MAX = 64,     /* in one report */
 };
 
-struct slot {
-    char device[WORKER_DEVICE_SIZE]; /* "cpu", "cuda:0 NVIDIA H200" */
+struct wire_slot {
+    char device[WIRE_DEVICE_SIZE]; /* "cpu", "cuda:0 NVIDIA H200" */
 };
 
 struct register_request {
-    char worker[WORKER_NAME_SIZE]; /* chosen by the agent: unique to this process */
-    char host[WORKER_HOST_SIZE];
-    char version[WORKER_VERSION_SIZE];
-    uint32_t slot_count; /* 1 .. WORKER_SLOTS_MAX */
-    struct slot slots[WORKER_SLOTS_MAX];
+    char worker[WIRE_WORKER_SIZE]; /* chosen by the agent: unique to this process */
+    char host[WIRE_HOST_SIZE];
+    char version[WIRE_VERSION_SIZE];
+    uint32_t slot_count; /* 1 .. WIRE_SLOTS_MAX */
+    struct wire_slot slots[WIRE_SLOTS_MAX];
     uint32_t dataset_count;
-    struct dataset
-        datasets[WORKER_DATASETS_MAX]; /* that this worker can read; names are distinct */
+    struct dataset datasets[WIRE_DATASETS_MAX]; /* that this worker can read; names are distinct */
 };
 
 struct register_response {
     uint32_t
-        lease_seconds; /* a lease not reported on for so long has ended; 1 .. WORKER_SECONDS_MAX */
+        lease_seconds; /* a lease not reported on for so long has ended; 1 .. WIRE_SECONDS_MAX */
     uint32_t report_seconds; /* report at least this often; 1 .. lease_seconds */
 };
 
 struct lease_request {
-    char worker[WORKER_NAME_SIZE];
-    uint32_t slot;         /* < WORKER_SLOTS_MAX */
-    uint32_t wait_seconds; /* 0 .. WORKER_SECONDS_MAX */
+    char worker[WIRE_WORKER_SIZE];
+    uint32_t slot;         /* < WIRE_SLOTS_MAX */
+    uint32_t wait_seconds; /* 0 .. WIRE_SECONDS_MAX */
 };
 
 struct lease_response {
     bool has_task; /* false: nothing to do within wait_seconds */
-    struct task task;
+    struct wire_task task;
 };
 
 struct report_request {
-    char worker[WORKER_NAME_SIZE];
+    char worker[WIRE_WORKER_SIZE];
     uint64_t attempt, epoch;
     uint64_t steps_done, steps_total; /* done <= total; both 0 before the trainer knows */
     uint32_t epoch_count;
-    struct epoch_metrics epochs[REPORT_EPOCHS_MAX]; /* finished since the last report */
+    struct wire_epoch epochs[WIRE_EPOCHS_MAX]; /* finished since the last report */
 };
 
 struct report_response {
@@ -76,9 +75,9 @@ struct report_response {
 };
 
 struct result_request {
-    char worker[WORKER_NAME_SIZE];
+    char worker[WIRE_WORKER_SIZE];
     uint64_t attempt, epoch;
-    struct task_result result;
+    struct wire_result result;
 };
 
 struct result_response {

@@ -1,4 +1,4 @@
-#include "proto/task.h"
+#include "proto/wire_task.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -6,7 +6,7 @@
 
 #include "proto/convert.h"
 
-struct problem task_problem(const struct task *task)
+struct problem wire_task_problem(const struct wire_task *task)
 {
     return (struct problem){
         .image_size = task->recipe.image_size ? task->recipe.image_size : task->dataset.image_size,
@@ -15,7 +15,7 @@ struct problem task_problem(const struct task *task)
     };
 }
 
-static int validate_amounts(const struct task *task, struct error *error)
+static int validate_amounts(const struct wire_task *task, struct error *error)
 {
     if (task->train_images == 0 || task->train_images > task->dataset.train_images)
         return error_set(error, -EINVAL, "/train_images", "must be 1 to %llu",
@@ -33,11 +33,11 @@ static int validate_amounts(const struct task *task, struct error *error)
     return 0;
 }
 
-int task_validate(const struct task *task, struct error *error)
+int wire_task_validate(const struct wire_task *task, struct error *error)
 {
     if (task->search[0] == '\0' || !memchr(task->search, '\0', sizeof task->search))
         return error_set(error, -EINVAL, "/search", "must have 1 to %d characters",
-                         TASK_SEARCH_SIZE - 1);
+                         WIRE_SEARCH_SIZE - 1);
     if (task->attempt == 0)
         return error_set(error, -EINVAL, "/attempt", "must not be 0");
     if (task->epoch == 0)
@@ -54,7 +54,7 @@ int task_validate(const struct task *task, struct error *error)
     code = dataset_validate(&task->dataset, error);
     if (code < 0)
         return error_prefix(error, code, "/dataset");
-    struct problem problem = task_problem(task);
+    struct problem problem = wire_task_problem(task);
     code = problem_validate(&problem, error);
     return code < 0 ? error_prefix(error, code, "/recipe") : validate_amounts(task, error);
 }

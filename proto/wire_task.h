@@ -1,16 +1,16 @@
 /* A task: one attempt at training a candidate at a rung, with everything that a trainer needs. A
  * plain value. */
-#ifndef PROTO_TASK_H
-#define PROTO_TASK_H
+#ifndef PROTO_WIRE_TASK_H
+#define PROTO_WIRE_TASK_H
 
 #include "search/architecture.h"
 #include "search/dataset.h"
 #include "search/recipe.h"
 
-enum { TASK_SEARCH_SIZE = 64 };
+enum { WIRE_SEARCH_SIZE = 64 };
 
-struct task {
-    char search[TASK_SEARCH_SIZE]; /* the search's id, printable ASCII */
+struct wire_task {
+    char search[WIRE_SEARCH_SIZE]; /* the search's id, printable ASCII */
     uint64_t candidate;
     uint32_t rung;
     uint64_t attempt; /* unique in the daemon's life, not 0 */
@@ -28,10 +28,10 @@ struct task {
 
 /* What the task's networks are used for: the recipe's image size, or the data set's own where that
  * is 0. */
-struct problem task_problem(const struct task *task);
+struct problem wire_task_problem(const struct wire_task *task);
 
 /* Checks every field, and those that depend on each other. -EINVAL with a pointer such as
  * "/recipe/batch". */
-int task_validate(const struct task *task, struct error *error) MUST_USE;
+int wire_task_validate(const struct wire_task *task, struct error *error) MUST_USE;
 
 #endif

@@ -1,4 +1,4 @@
-#include "proto/result.h"
+#include "proto/wire_result.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -6,11 +6,11 @@
 #include <stddef.h>
 #include <string.h>
 
-const char *outcome_name(enum outcome outcome)
+const char *wire_outcome_name(enum wire_outcome outcome)
 {
     static const char *const names[] = {"done", "diverged", "out_of_memory", "lost", "failed"};
-    assert(outcome >= OUTCOME_DONE && outcome <= OUTCOME_FAILED);
-    return names[outcome - OUTCOME_DONE];
+    assert(outcome >= WIRE_OUTCOME_DONE && outcome <= WIRE_OUTCOME_FAILED);
+    return names[outcome - WIRE_OUTCOME_DONE];
 }
 
 struct measured {
@@ -32,7 +32,7 @@ static int check_measured(const struct measured *values, size_t count, struct er
     return 0;
 }
 
-int epoch_metrics_validate(const struct epoch_metrics *metrics, struct error *error)
+int wire_epoch_validate(const struct wire_epoch *metrics, struct error *error)
 {
     if (metrics->number == 0)
         return error_set(error, -EINVAL, "/number", "epochs are counted from 1");
@@ -46,14 +46,14 @@ int epoch_metrics_validate(const struct epoch_metrics *metrics, struct error *er
     return check_measured(values, ARRAY_LENGTH(values), error);
 }
 
-int task_result_validate(const struct task_result *result, struct error *error)
+int wire_result_validate(const struct wire_result *result, struct error *error)
 {
-    if (result->outcome < OUTCOME_DONE || result->outcome > OUTCOME_FAILED)
+    if (result->outcome < WIRE_OUTCOME_DONE || result->outcome > WIRE_OUTCOME_FAILED)
         return error_set(error, -EINVAL, "/outcome", "must be a known outcome");
     if (!memchr(result->message, '\0', sizeof result->message))
         return error_set(error, -EINVAL, "/message", "must have at most %d bytes",
-                         RESULT_MESSAGE_SIZE - 1);
-    const struct step_time *step_time = &result->step_time;
+                         WIRE_MESSAGE_SIZE - 1);
+    const struct wire_step_time *step_time = &result->step_time;
     const struct measured values[] = {
         {"/accuracy", result->accuracy, 0, 1},
         {"/loss", result->loss, 0, HUGE_VAL},
@@ -64,7 +64,7 @@ int task_result_validate(const struct task_result *result, struct error *error)
         {"/first_step_s", result->first_step_s, 0, HUGE_VAL},
     };
     int code = check_measured(values, ARRAY_LENGTH(values), error);
-    if (code < 0 || result->outcome != OUTCOME_DONE)
+    if (code < 0 || result->outcome != WIRE_OUTCOME_DONE)
         return code;
     if (step_time->median_s <= 0)
         return error_set(error, -EINVAL, "/step_time/median_s", "must be above 0 when done");
