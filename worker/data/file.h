@@ -1,0 +1,29 @@
+/* Small helpers for files: descriptors closed at the end of a scope, paths joined without
+ * truncation.
+ *
+ * May be used by worker/data only. */
+#ifndef WORKER_DATA_FILE_H
+#define WORKER_DATA_FILE_H
+
+#include "search/error.h"
+
+#include <limits.h>
+#include <unistd.h>
+
+enum { FILE_PATH_SIZE = PATH_MAX };
+
+/* For CLEANUP: closes unless negative. */
+static inline void file_close(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+}
+
+/* Writes "directory/name" and a suffix. -ENAMETOOLONG. */
+int file_join(char ret_path[FILE_PATH_SIZE], const char *directory, const char *name,
+              const char *suffix, struct error *error) MUST_USE;
+
+/* Sets error to "PATH: what the system says" for a negative errno and returns that code. */
+int file_error(struct error *error, int code, const char *path);
+
+#endif
