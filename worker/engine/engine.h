@@ -25,12 +25,16 @@ const char *backend_name(const struct backend *backend);
 
 int engine_new(const struct backend *backend, struct engine **ret_engine, struct error *error) MUST_USE;
 void engine_free(struct engine *engine);
+/* Plans that need more than this many bytes are refused with -ENOMEM; 0, as at first, sets no limit. Without one, a system
+ * that overcommits memory finds out only while a plan runs. */
+void engine_limit_memory(struct engine *engine, size_t bytes_max);
 
 struct plan_options {
     struct architecture architecture;
     struct problem problem;
     struct recipe recipe;     /* optimizer and its constants, label smoothing, batch, bn_momentum */
-    uint32_t micro_batches;   /* the batch is run in this many equal parts with gradients accumulated; divides batch */
+    uint32_t micro_batches;   /* the batch is run in this many equal parts with gradients accumulated; divides batch.
+                                 BN normalises over a part, and its running statistics move after every part */
     uint64_t seed;            /* initial weights */
 };
 
@@ -38,6 +42,8 @@ struct plan_options {
 int plan_new(struct engine *engine, const struct plan_options *options, struct plan **ret_plan, struct error *error)
     MUST_USE;
 void plan_free(struct plan *plan);
+/* Bytes that the plan occupies: parameters, optimizer state, activations, gradients, scratch. */
+size_t plan_bytes(const struct plan *plan);
 
 /* Input buffers of one batch, owned by the plan: images (batch, size, size, channels) as normalised floats, labels (batch). */
 float *plan_images(struct plan *plan);
@@ -48,9 +54,10 @@ struct batch_result {
     uint32_t correct;  /* images whose largest logit is the label */
 };
 
-/* One training step on the whole batch: forward, loss, backward, optimizer. -EDOM when the loss is not finite. */
+/* One training step on the whole batch: forward, loss, backward, optimizer. -EDOM when the loss is not finite; the weights
+ * are then as before (BN's running statistics are not), and the step counts for nothing. */
 int plan_step(struct plan *plan, double learning_rate, struct batch_result *ret_result) MUST_USE;
-/* Forward with running statistics on the first `count` images of the batch buffer. */
+/* Forward with running statistics on the first `count` images of the batch buffer. -EDOM as above. */
 int plan_evaluate(struct plan *plan, uint32_t count, struct batch_result *ret_result) MUST_USE;
 
 /* ---- tensors by name, for tests and checkpoints: "stem.weight", "stem.bn.scale", "stem.bn.shift", "stem.bn.mean",
@@ -65,9 +72,11 @@ struct tensor_info {
 void plan_tensor_info(const struct plan *plan, size_t index, struct tensor_info *ret_info);
 int plan_tensor_read(struct plan *plan, const char *name, float *ret_values) MUST_USE;      /* -ENOENT */
 int plan_tensor_write(struct plan *plan, const char *name, const float *values) MUST_USE;   /* -ENOENT */
-/* Logits (batch, classes) of the last step or evaluation. */
-int plan_logits(struct plan *plan, float *ret_logits) MUST_USE;
+/* Logits (batch, classes) of the last step or evaluation; owned by the plan. */
+const float *plan_logits(const struct plan *plan);
 /* Gradients of the current batch without changing a weight or statistic. */
 int plan_gradients(struct plan *plan, struct batch_result *ret_result) MUST_USE;
+/* Fills everything that a step must not rely on (activations, gradients, scratch) with NaN. For tests. */
+void plan_poison(struct plan *plan);
 
 #endif
