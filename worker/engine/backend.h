@@ -24,9 +24,10 @@ struct part {
     const float *images;    /* (images, size, size, channels) */
     const uint32_t *labels; /* (images) */
     float *logits;          /* out: (images, classes) */
-    uint32_t count;         /* images that count; the others of the micro-batch are there but ignored (evaluation only) */
-    bool first;             /* gradients replace those of before; otherwise they are added */
-    bool keep_statistics;   /* BN's running statistics stay as they are */
+    uint32_t
+        count; /* images that count; the others of the micro-batch are there but ignored (evaluation only) */
+    bool first;           /* gradients replace those of before; otherwise they are added */
+    bool keep_statistics; /* BN's running statistics stay as they are */
 };
 
 enum value_class { VALUE_PARAMETER, VALUE_GRADIENT };
@@ -36,8 +37,9 @@ struct backend {
     int (*device_open)(struct device **ret_device, struct error *error);
     void (*device_close)(struct device *device);
     /* Parameters are not initialised: the engine writes them. `graph` outlives the program. One program at a time. */
-    int (*compile)(struct device *device, const struct graph *graph, const struct plan_options *options,
-                   struct program **ret_program, struct error *error);
+    int (*compile)(struct device *device, const struct graph *graph,
+                   const struct plan_options *options, struct program **ret_program,
+                   struct error *error);
     void (*release)(struct program *program);
     /* Forward in training mode, loss with label smoothing, backward; gradients are of the loss over the whole batch's
      * images. Loss is the sum over the part; not finite is not an error here. */
@@ -46,7 +48,8 @@ struct backend {
     /* Forward with running statistics, loss without smoothing. */
     int (*infer)(struct program *program, const struct part *part, struct batch_result *ret_result);
     /* A parameter (or its gradient, if trained) in the graph's order of dimensions. */
-    int (*read)(struct program *program, enum value_class class, size_t parameter, float *ret_values);
+    int (*read)(struct program *program, enum value_class class, size_t parameter,
+                float *ret_values);
     int (*write)(struct program *program, size_t parameter, const float *values);
     void (*poison)(struct program *program); /* see plan_poison */
 };

@@ -81,8 +81,8 @@ static int options_validate(const struct plan_options *options, struct error *er
     if (r < 0)
         return r;
     if (options->micro_batches == 0 || options->recipe.batch % options->micro_batches != 0)
-        return error_set(error, -EINVAL, "/micro_batches", "micro_batches must divide the batch of %u images",
-                         options->recipe.batch);
+        return error_set(error, -EINVAL, "/micro_batches",
+                         "micro_batches must divide the batch of %u images", options->recipe.batch);
     return 0;
 }
 
@@ -90,7 +90,8 @@ static int plan_allocate(struct plan *plan, const struct plan_options *options, 
 {
     const struct problem *problem = &options->problem;
     const size_t batch = options->recipe.batch;
-    const size_t pixels = batch * problem->image_size * problem->image_size * problem->image_channels;
+    const size_t pixels =
+        batch * problem->image_size * problem->image_size * problem->image_channels;
     plan->batch = options->recipe.batch;
     plan->parts = options->micro_batches;
     plan->images = calloc(pixels, sizeof *plan->images);
@@ -119,7 +120,8 @@ static int weights_write(struct plan *plan, uint64_t seed, struct error *error)
     return r < 0 ? error_set(error, r, "", "the initial weights could not be written") : 0;
 }
 
-int plan_new(struct engine *engine, const struct plan_options *options, struct plan **ret_plan, struct error *error)
+int plan_new(struct engine *engine, const struct plan_options *options, struct plan **ret_plan,
+             struct error *error)
 {
     assert(!engine->has_plan);
     int r = options_validate(options, error);
@@ -195,7 +197,8 @@ static struct part part_at(const struct plan *plan, uint32_t index)
     const struct problem *problem = &plan->graph->problem;
     const uint32_t count = plan->batch / plan->parts;
     const size_t first = (size_t)index * count;
-    const size_t image = (size_t)problem->image_size * problem->image_size * problem->image_channels;
+    const size_t image =
+        (size_t)problem->image_size * problem->image_size * problem->image_channels;
     return (struct part){.images = plan->images + first * image,
                          .labels = plan->labels + first,
                          .logits = plan->logits + first * problem->classes,
@@ -267,7 +270,8 @@ void plan_tensor_info(const struct plan *plan, size_t index, struct tensor_info 
 {
     assert(index < plan->graph->parameter_count);
     const struct graph_parameter *parameter = &plan->graph->parameters[index];
-    struct tensor_info info = {.dimension_count = parameter->dimension_count, .elements = parameter->elements};
+    struct tensor_info info = {.dimension_count = parameter->dimension_count,
+                               .elements = parameter->elements};
     static_assert(sizeof info.name == sizeof parameter->name, "names are copied whole");
     memcpy(info.name, parameter->name, sizeof info.name);
     memcpy(info.dimensions, parameter->dimensions, sizeof info.dimensions);
@@ -283,8 +287,8 @@ int plan_tensor_read(struct plan *plan, const char *name, float *ret_values)
         return -ENOENT;
     if (gradient && !parameter_trained(plan->graph->parameters[index].kind))
         return -ENOENT;
-    return plan->engine->backend->read(plan->program, gradient ? VALUE_GRADIENT : VALUE_PARAMETER, index,
-                                       ret_values);
+    return plan->engine->backend->read(plan->program, gradient ? VALUE_GRADIENT : VALUE_PARAMETER,
+                                       index, ret_values);
 }
 
 int plan_tensor_write(struct plan *plan, const char *name, const float *values)

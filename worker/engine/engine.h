@@ -18,12 +18,14 @@ struct engine;
 struct plan;
 struct backend;
 
-const struct backend *backend_reference(void);  /* plain C, float, exact and slow: what the others are tested against */
-const struct backend *backend_onednn(void);     /* NULL where the build has no oneDNN */
+const struct backend *backend_reference(
+    void); /* plain C, float, exact and slow: what the others are tested against */
+const struct backend *backend_onednn(void);           /* NULL where the build has no oneDNN */
 const struct backend *backend_find(const char *name); /* "reference", "onednn"; NULL */
 const char *backend_name(const struct backend *backend);
 
-int engine_new(const struct backend *backend, struct engine **ret_engine, struct error *error) MUST_USE;
+int engine_new(const struct backend *backend, struct engine **ret_engine,
+               struct error *error) MUST_USE;
 void engine_free(struct engine *engine);
 /* Plans that need more than this many bytes are refused with -ENOMEM; 0, as at first, sets no limit. Without one, a system
  * that overcommits memory finds out only while a plan runs. */
@@ -32,15 +34,16 @@ void engine_limit_memory(struct engine *engine, size_t bytes_max);
 struct plan_options {
     struct architecture architecture;
     struct problem problem;
-    struct recipe recipe;     /* optimizer and its constants, label smoothing, batch, bn_momentum */
-    uint32_t micro_batches;   /* the batch is run in this many equal parts with gradients accumulated; divides batch.
+    struct recipe recipe; /* optimizer and its constants, label smoothing, batch, bn_momentum */
+    uint32_t
+        micro_batches; /* the batch is run in this many equal parts with gradients accumulated; divides batch.
                                  BN normalises over a part, and its running statistics move after every part */
-    uint64_t seed;            /* initial weights */
+    uint64_t seed; /* initial weights */
 };
 
 /* Builds the network with its initial weights. -ENOMEM with the bytes needed in the message, -EINVAL. */
-int plan_new(struct engine *engine, const struct plan_options *options, struct plan **ret_plan, struct error *error)
-    MUST_USE;
+int plan_new(struct engine *engine, const struct plan_options *options, struct plan **ret_plan,
+             struct error *error) MUST_USE;
 void plan_free(struct plan *plan);
 /* Bytes that the plan occupies: parameters, optimizer state, activations, gradients, scratch. */
 size_t plan_bytes(const struct plan *plan);
@@ -50,8 +53,9 @@ float *plan_images(struct plan *plan);
 uint32_t *plan_labels(struct plan *plan);
 
 struct batch_result {
-    double loss;       /* sum over images of the cross-entropy; training: with label smoothing, evaluation: without */
-    uint32_t correct;  /* images whose largest logit is the label */
+    double
+        loss; /* sum over images of the cross-entropy; training: with label smoothing, evaluation: without */
+    uint32_t correct; /* images whose largest logit is the label */
 };
 
 /* One training step on the whole batch: forward, loss, backward, optimizer. -EDOM when the loss is not finite; the weights
@@ -70,8 +74,9 @@ struct tensor_info {
     size_t elements;
 };
 void plan_tensor_info(const struct plan *plan, size_t index, struct tensor_info *ret_info);
-int plan_tensor_read(struct plan *plan, const char *name, float *ret_values) MUST_USE;      /* -ENOENT */
-int plan_tensor_write(struct plan *plan, const char *name, const float *values) MUST_USE;   /* -ENOENT */
+int plan_tensor_read(struct plan *plan, const char *name, float *ret_values) MUST_USE; /* -ENOENT */
+int plan_tensor_write(struct plan *plan, const char *name,
+                      const float *values) MUST_USE; /* -ENOENT */
 /* Logits (batch, classes) of the last step or evaluation; owned by the plan. */
 const float *plan_logits(const struct plan *plan);
 /* Gradients of the current batch without changing a weight or statistic. */

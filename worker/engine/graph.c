@@ -26,7 +26,8 @@ static uint32_t tensor_add(struct graph *graph, uint32_t size, uint32_t channels
 }
 
 /* Adds an operation that reads the current tensor and whose output becomes the current one. */
-static struct graph_op *op_add(struct builder *builder, enum op_kind kind, uint32_t size, uint32_t channels)
+static struct graph_op *op_add(struct builder *builder, enum op_kind kind, uint32_t size,
+                               uint32_t channels)
 {
     struct graph *graph = builder->graph;
     struct graph_op *op = &graph->ops[graph->op_count++];
@@ -41,8 +42,8 @@ static struct graph_op *op_add(struct builder *builder, enum op_kind kind, uint3
     return op;
 }
 
-static void parameter_add(struct graph *graph, const char *layer, const char *field, enum parameter_kind kind,
-                          const struct graph_parameter *shape)
+static void parameter_add(struct graph *graph, const char *layer, const char *field,
+                          enum parameter_kind kind, const struct graph_parameter *shape)
 {
     struct graph_parameter *parameter = &graph->parameters[graph->parameter_count++];
     *parameter = *shape;
@@ -63,10 +64,12 @@ static void weight_add(struct graph *graph, const struct layer *layer, uint32_t 
                                             .fan = (size_t)k * k * fan_channels});
 }
 
-static void channels_add(struct graph *graph, const struct layer *layer, const char *field, enum parameter_kind kind)
+static void channels_add(struct graph *graph, const struct layer *layer, const char *field,
+                         enum parameter_kind kind)
 {
-    parameter_add(graph, layer->name, field, kind,
-                  &(struct graph_parameter){.dimension_count = 1, .dimensions = {layer->out_channels}});
+    parameter_add(
+        graph, layer->name, field, kind,
+        &(struct graph_parameter){.dimension_count = 1, .dimensions = {layer->out_channels}});
 }
 
 /* Convolution, dense or depthwise, and the normalisation after it. */
@@ -138,10 +141,12 @@ static void layer_add(struct builder *builder, const struct layer *layer)
 static void slab_lay_out(struct graph *graph)
 {
     size_t offset = 0;
-    for (int class = 0; class < 3; class++) {
+    for (int class = 0; class < 3; class ++) {
         for (size_t i = 0; i < graph->parameter_count; i++) {
             struct graph_parameter *parameter = &graph->parameters[i];
-            const int of = parameter->kind == PARAMETER_WEIGHT ? 0 : parameter_trained(parameter->kind) ? 1 : 2;
+            const int of = parameter->kind == PARAMETER_WEIGHT  ? 0
+                           : parameter_trained(parameter->kind) ? 1
+                                                                : 2;
             if (of != class)
                 continue;
             parameter->offset = offset;
@@ -163,7 +168,8 @@ static int graph_allocate(struct graph *graph, size_t layers)
     return graph->ops && graph->tensors && graph->parameters ? 0 : -ENOMEM;
 }
 
-int graph_new(const struct architecture *architecture, const struct problem *problem, struct graph **ret_graph)
+int graph_new(const struct architecture *architecture, const struct problem *problem,
+              struct graph **ret_graph)
 {
     const size_t count = layer_count(architecture);
     struct layer *layers = calloc(count, sizeof *layers);
@@ -217,7 +223,8 @@ void graph_initial_values(const struct graph *graph, size_t index, uint64_t seed
     const struct graph_parameter *parameter = &graph->parameters[index];
     struct random_stream random = random_stream_of(seed, index, RANDOM_WEIGHTS);
     if (parameter->kind != PARAMETER_WEIGHT) {
-        const bool one = parameter->kind == PARAMETER_SCALE || parameter->kind == PARAMETER_VARIANCE;
+        const bool one =
+            parameter->kind == PARAMETER_SCALE || parameter->kind == PARAMETER_VARIANCE;
         fill(ret_values, parameter->elements, one ? 1.0f : 0.0f);
     } else if (parameter->dimension_count == 2) {
         const double bound = 1.0 / sqrt((double)parameter->fan);

@@ -21,9 +21,9 @@ enum op_kind {
     OP_CONV,      /* dense k x k, padding k/2, no bias; parameters: weight (out, in, k, k) */
     OP_DEPTHWISE, /* k x k, padding k/2, no bias; weight (channels, 1, k, k) */
     OP_NORM,      /* act(BN(input)) + residual; scale, shift, mean, variance (channels) */
-    OP_SQUEEZE,   /* input * sigmoid(E silu(R mean(input) + r) + e); R (squeezed, channels, 1, 1), r, E, e */
-    OP_MEAN,      /* global mean: (N, size, size, c) -> (N, 1, 1, c) */
-    OP_LINEAR     /* weight (out, in), bias (out) */
+    OP_SQUEEZE, /* input * sigmoid(E silu(R mean(input) + r) + e); R (squeezed, channels, 1, 1), r, E, e */
+    OP_MEAN,  /* global mean: (N, size, size, c) -> (N, 1, 1, c) */
+    OP_LINEAR /* weight (out, in), bias (out) */
 };
 
 struct graph_op {
@@ -32,8 +32,8 @@ struct graph_op {
     uint32_t residual;      /* OP_NORM: tensor added last, else GRAPH_NONE */
     bool silu;              /* OP_NORM */
     uint32_t kernel, stride;
-    uint32_t squeezed;      /* OP_SQUEEZE: channels between its two layers */
-    uint32_t parameter;     /* index of the first; the others follow in the order given above */
+    uint32_t squeezed;  /* OP_SQUEEZE: channels between its two layers */
+    uint32_t parameter; /* index of the first; the others follow in the order given above */
 };
 
 struct graph_tensor {
@@ -45,7 +45,7 @@ enum parameter_kind {
     PARAMETER_BIAS,   /* trained, as are scale and shift */
     PARAMETER_SCALE,
     PARAMETER_SHIFT,
-    PARAMETER_MEAN,    /* running statistics, not trained */
+    PARAMETER_MEAN, /* running statistics, not trained */
     PARAMETER_VARIANCE
 };
 
@@ -54,8 +54,10 @@ struct graph_parameter {
     enum parameter_kind kind;
     uint32_t dimension_count, dimensions[4];
     size_t elements;
-    size_t fan;    /* of the initial values: k * k * out for convolutions, classes for the last layer */
-    size_t offset; /* in floats, in a slab laid out [weights | biases, scales, shifts | statistics] */
+    size_t
+        fan; /* of the initial values: k * k * out for convolutions, classes for the last layer */
+    size_t
+        offset; /* in floats, in a slab laid out [weights | biases, scales, shifts | statistics] */
 };
 
 struct graph {
@@ -68,8 +70,8 @@ struct graph {
 };
 
 /* Architecture and problem have been validated. -ENOMEM. */
-int graph_new(const struct architecture *architecture, const struct problem *problem, struct graph **ret_graph)
-    MUST_USE;
+int graph_new(const struct architecture *architecture, const struct problem *problem,
+              struct graph **ret_graph) MUST_USE;
 void graph_free(struct graph *graph);
 
 /* Index of a parameter by name, or parameter_count. */
@@ -82,6 +84,7 @@ static inline bool parameter_trained(enum parameter_kind kind)
 
 /* Initial values of one parameter from the plan's seed, `elements` floats: convolutions N(0, sqrt(2 / (k k out))), depthwise
  * with out = 1, the last layer U(+-1 / sqrt(classes)), scale and variance 1, the rest 0 (EfficientNet's). */
-void graph_initial_values(const struct graph *graph, size_t parameter, uint64_t seed, float *ret_values);
+void graph_initial_values(const struct graph *graph, size_t parameter, uint64_t seed,
+                          float *ret_values);
 
 #endif

@@ -32,14 +32,15 @@ static bool image_correct(const float *logits, uint32_t classes, uint32_t label)
     return best == label;
 }
 
-struct batch_result loss_softmax(const struct loss_options *options, const float *logits, const uint32_t *labels,
-                                 float *ret_gradient)
+struct batch_result loss_softmax(const struct loss_options *options, const float *logits,
+                                 const uint32_t *labels, float *ret_gradient)
 {
     struct batch_result result = {0};
     for (uint32_t n = 0; n < options->count; n++) {
         assert(labels[n] < options->classes);
         const size_t at = (size_t)n * options->classes;
-        result.loss += image_loss(options, logits + at, labels[n], ret_gradient ? ret_gradient + at : NULL);
+        result.loss +=
+            image_loss(options, logits + at, labels[n], ret_gradient ? ret_gradient + at : NULL);
         result.correct += image_correct(logits + at, options->classes, labels[n]);
     }
     return result;

@@ -13,7 +13,7 @@ struct loss_options {
 /* Sum over `count` images of the cross-entropy, and how many were right. logits (count, classes), labels (count) below
  * `classes`. Where ret_gradient is not NULL it gets gradient_scale * d loss / d logits (count, classes). Logits that are not
  * finite give a loss that is not. */
-struct batch_result loss_softmax(const struct loss_options *options, const float *logits, const uint32_t *labels,
-                                 float *ret_gradient);
+struct batch_result loss_softmax(const struct loss_options *options, const float *logits,
+                                 const uint32_t *labels, float *ret_gradient);
 
 #endif

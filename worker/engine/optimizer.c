@@ -36,8 +36,8 @@ static void sgd_range(const struct recipe *recipe, float rate, const struct opti
     }
 }
 
-static void rmsprop_range(const struct recipe *recipe, float rate, const struct optimizer_slabs *slabs,
-                          struct range range)
+static void rmsprop_range(const struct recipe *recipe, float rate,
+                          const struct optimizer_slabs *slabs, struct range range)
 {
     const float momentum = (float)recipe->momentum, decay = (float)recipe->decay;
     const float epsilon = (float)recipe->epsilon;
@@ -53,7 +53,8 @@ static void rmsprop_range(const struct recipe *recipe, float rate, const struct 
     }
 }
 
-void optimizer_step(const struct recipe *recipe, double learning_rate, const struct optimizer_slabs *slabs)
+void optimizer_step(const struct recipe *recipe, double learning_rate,
+                    const struct optimizer_slabs *slabs)
 {
     const struct range ranges[2] = {{0, slabs->decayed, (float)recipe->weight_decay},
                                     {slabs->decayed, slabs->count, 0.0f}};

@@ -24,6 +24,7 @@ void optimizer_init(enum optimizer_kind kind, const struct optimizer_slabs *slab
 /* One step; w values, g gradients + weight_decay * w on the decayed part, lr the learning rate:
  *   SGD      v = momentum v + g;  w -= lr (g + momentum v)                      (Nesterov, as in PyTorch)
  *   RMSProp  s = decay s + (1 - decay) g g;  m = momentum m + lr g / sqrt(s + epsilon);  w -= m    (TensorFlow's) */
-void optimizer_step(const struct recipe *recipe, double learning_rate, const struct optimizer_slabs *slabs);
+void optimizer_step(const struct recipe *recipe, double learning_rate,
+                    const struct optimizer_slabs *slabs);
 
 #endif

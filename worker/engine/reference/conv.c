@@ -8,7 +8,8 @@ struct span {
 
 static struct span span_of(const struct conv_shape *shape, uint32_t out)
 {
-    struct span span = {.at = (int64_t)out * shape->stride - shape->kernel / 2, .end = shape->kernel};
+    struct span span = {.at = (int64_t)out * shape->stride - shape->kernel / 2,
+                        .end = shape->kernel};
     if (span.at < 0)
         span.first = (uint32_t)-span.at;
     if (span.at + shape->kernel > shape->in_size)
@@ -39,14 +40,16 @@ static struct pixel pixel_at(const struct conv_shape *shape, size_t index)
 }
 
 /* Offset in x of the first channel under kernel position (i, j). */
-static size_t under(const struct conv_shape *shape, const struct pixel *pixel, uint32_t i, uint32_t j)
+static size_t under(const struct conv_shape *shape, const struct pixel *pixel, uint32_t i,
+                    uint32_t j)
 {
     const size_t row = (size_t)(pixel->rows.at + i), column = (size_t)(pixel->columns.at + j);
     return pixel->x + (row * shape->in_size + column) * shape->in_channels;
 }
 
 /* Sum over the kernel and all input channels; w is one output channel's (in, k, k). */
-static double conv_sum(const struct conv_shape *shape, const struct pixel *pixel, const float *x, const float *w)
+static double conv_sum(const struct conv_shape *shape, const struct pixel *pixel, const float *x,
+                       const float *w)
 {
     const uint32_t k = shape->kernel;
     double sum = 0;
@@ -70,7 +73,8 @@ void conv_forward(const struct conv_shape *shape, const float *x, const float *w
 }
 
 /* dy of one output channel of one pixel, spread over the image. */
-static void conv_spread(const struct conv_shape *shape, const struct pixel *pixel, float dy, const float *w, float *dx)
+static void conv_spread(const struct conv_shape *shape, const struct pixel *pixel, float dy,
+                        const float *w, float *dx)
 {
     const uint32_t k = shape->kernel;
     for (uint32_t i = pixel->rows.first; i < pixel->rows.end; i++)
@@ -82,7 +86,8 @@ static void conv_spread(const struct conv_shape *shape, const struct pixel *pixe
 }
 
 /* d loss / d w[o, c, i, j]: the sum over all output pixels. */
-static double conv_weight(const struct conv_shape *shape, const float *x, const float *dy, const uint32_t at[4])
+static double conv_weight(const struct conv_shape *shape, const float *x, const float *dy,
+                          const uint32_t at[4])
 {
     double sum = 0;
     for (size_t p = 0; p < pixel_count(shape); p++) {
@@ -95,7 +100,8 @@ static double conv_weight(const struct conv_shape *shape, const float *x, const 
     return sum;
 }
 
-void conv_backward(const struct conv_shape *shape, const float *x, const float *w, const float *dy, float *dx, float *dw)
+void conv_backward(const struct conv_shape *shape, const float *x, const float *w, const float *dy,
+                   float *dx, float *dw)
 {
     const uint32_t k = shape->kernel, in = shape->in_channels;
     const size_t filter = (size_t)in * k * k;
@@ -127,13 +133,14 @@ void depthwise_forward(const struct conv_shape *shape, const float *x, const flo
 }
 
 /* d loss / d w[c, i, j] */
-static double depthwise_weight(const struct conv_shape *shape, const float *x, const float *dy, const uint32_t at[3])
+static double depthwise_weight(const struct conv_shape *shape, const float *x, const float *dy,
+                               const uint32_t at[3])
 {
     return conv_weight(shape, x, dy, (const uint32_t[4]){at[0], at[0], at[1], at[2]});
 }
 
-void depthwise_backward(const struct conv_shape *shape, const float *x, const float *w, const float *dy, float *dx,
-                        float *dw)
+void depthwise_backward(const struct conv_shape *shape, const float *x, const float *w,
+                        const float *dy, float *dx, float *dw)
 {
     const uint32_t k = shape->kernel, channels = shape->out_channels;
     for (size_t p = 0; dx && p < pixel_count(shape); p++) {
@@ -144,7 +151,8 @@ void depthwise_backward(const struct conv_shape *shape, const float *x, const fl
                     dx[under(shape, &pixel, i, j) + c] += dy[pixel.y + c] * w[(c * k + i) * k + j];
     }
     for (size_t index = 0; index < (size_t)channels * k * k; index++) {
-        const uint32_t at[3] = {(uint32_t)(index / k / k), (uint32_t)(index / k % k), (uint32_t)(index % k)};
+        const uint32_t at[3] = {(uint32_t)(index / k / k), (uint32_t)(index / k % k),
+                                (uint32_t)(index % k)};
         dw[index] += (float)depthwise_weight(shape, x, dy, at);
     }
 }

@@ -33,7 +33,7 @@ void sigmoid_backward(size_t count, const float *y, const float *dy, float *dx)
         dx[i] += dy[i] * y[i] * (1.0f - y[i]);
 }
 
-void add(size_t count, const float *from, float *to)
+void accumulate(size_t count, const float *from, float *to)
 {
     for (size_t i = 0; i < count; i++)
         to[i] += from[i];
@@ -56,7 +56,8 @@ void mean_backward(const struct map_shape *shape, const float *dy, float *dx)
     for (uint32_t n = 0; n < shape->batch; n++)
         for (size_t p = 0; p < shape->pixels; p++)
             for (uint32_t c = 0; c < shape->channels; c++)
-                dx[(n * shape->pixels + p) * shape->channels + c] += share * dy[(size_t)n * shape->channels + c];
+                dx[(n * shape->pixels + p) * shape->channels + c] +=
+                    share * dy[(size_t)n * shape->channels + c];
 }
 
 void gate_forward(const struct map_shape *shape, const float *x, const float *gate, float *ret_y)
@@ -69,8 +70,8 @@ void gate_forward(const struct map_shape *shape, const float *x, const float *ga
             }
 }
 
-void gate_backward(const struct map_shape *shape, const float *x, const float *gate, const float *dy, float *dx,
-                   float *dgate)
+void gate_backward(const struct map_shape *shape, const float *x, const float *gate,
+                   const float *dy, float *dx, float *dgate)
 {
     for (uint32_t n = 0; n < shape->batch; n++)
         for (uint32_t c = 0; c < shape->channels; c++) {
@@ -85,7 +86,8 @@ void gate_backward(const struct map_shape *shape, const float *x, const float *g
         }
 }
 
-void linear_forward(const struct linear_shape *shape, const float *x, const float *w, const float *b, float *ret_y)
+void linear_forward(const struct linear_shape *shape, const float *x, const float *w,
+                    const float *b, float *ret_y)
 {
     for (uint32_t n = 0; n < shape->batch; n++)
         for (uint32_t o = 0; o < shape->out; o++) {
@@ -96,8 +98,8 @@ void linear_forward(const struct linear_shape *shape, const float *x, const floa
         }
 }
 
-void linear_backward(const struct linear_shape *shape, const float *x, const float *w, const float *dy,
-                     const struct linear_gradients *gradients)
+void linear_backward(const struct linear_shape *shape, const float *x, const float *w,
+                     const float *dy, const struct linear_gradients *gradients)
 {
     for (uint32_t n = 0; n < shape->batch; n++)
         for (uint32_t o = 0; o < shape->out; o++) {
