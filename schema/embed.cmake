@@ -1,0 +1,23 @@
+# cmake -DOUTPUT=FILE.c "-DFILES=a.sql;b.sql" -P embed.cmake
+# Writes the migrations as one table of byte arrays. A file is named NNNN_name.sql; its number is its version.
+set(arrays "")
+set(rows "")
+set(expected 1)
+foreach(file IN LISTS FILES)
+  get_filename_component(stem ${file} NAME_WE)
+  if(NOT stem MATCHES "^([0-9][0-9][0-9][0-9])_([a-z0-9_]+)$")
+    message(FATAL_ERROR "${file}: a migration is named NNNN_name.sql")
+  endif()
+  set(name ${CMAKE_MATCH_2})
+  math(EXPR version "1${CMAKE_MATCH_1} - 10000")
+  if(NOT version EQUAL expected)
+    message(FATAL_ERROR "${file}: expected migration number ${expected}")
+  endif()
+  math(EXPR expected "${expected} + 1")
+  file(READ ${file} hex HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  string(APPEND arrays "static const char migration_${version}[] = {${bytes}0x00};\n")
+  string(APPEND rows "    {${version}, \"${name}\", migration_${version}},\n")
+endforeach()
+file(WRITE ${OUTPUT} "#include \"schema/migrations.h\"\n\n${arrays}\nconst struct migration schema_migrations[] = {\n${rows}};\n"
+  "const size_t schema_migration_count = sizeof(schema_migrations) / sizeof(schema_migrations[0]);\n")
