@@ -1,7 +1,7 @@
 /* Objectives, reward, Pareto dominance.
  *
- * Values are kept as measured (accuracy as a fraction, step time in seconds, params as a number);
- * `objective_sign` says which way is better. */
+ * Values are kept as measured (accuracy as a fraction, step time relative to the baseline, params
+ * as a number); `objective_sign` says which way is better. */
 #ifndef SEARCH_OBJECTIVE_H
 #define SEARCH_OBJECTIVE_H
 
@@ -35,7 +35,8 @@ struct reward {
 
 /* accuracy^a * product over the others of (value / baseline)^exponent (MnasNet, equation 2;
  * EfficientNetV2, section 3). `baseline` must be positive where an exponent is not 0; step time is
- * relative already, its baseline is 1. */
+ * relative already and loss has no scale, so the baseline of both is 1. Where a product is not
+ * finite (an accuracy of 0 under a negative exponent) the reward is 0. */
 double reward_of(const struct reward *reward, const struct measures *measures,
                  const struct measures *baseline);
 

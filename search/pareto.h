@@ -24,7 +24,8 @@ void pareto_free(struct pareto *pareto);
 
 enum { PARETO_JOINED = 1, PARETO_DOMINATED = 2 };
 /* PARETO_JOINED: the point is on the front now (what it dominates is gone); PARETO_DOMINATED;
- * -ENOMEM; -EINVAL for NaN. */
+ * -ENOMEM;
+ * -EINVAL for NaN and infinity. */
 int pareto_add(struct pareto *pareto, const struct pareto_point *point) MUST_USE;
 
 size_t pareto_count(const struct pareto *pareto);
