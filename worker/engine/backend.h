@@ -12,6 +12,8 @@
 
 struct device {
     size_t bytes_max; /* 0 = no limit; set by the engine */
+    size_t
+        bytes_needed; /* by the program that is compiled; set as soon as compile knows it, also where it then fails */
 };
 
 struct program {

@@ -69,6 +69,11 @@ void engine_limit_memory(struct engine *engine, size_t bytes_max)
     engine->device->bytes_max = bytes_max;
 }
 
+size_t engine_bytes_needed(const struct engine *engine)
+{
+    return engine->device->bytes_needed;
+}
+
 static int options_validate(const struct plan_options *options, struct error *error)
 {
     int r = architecture_validate(&options->architecture, error);
@@ -132,6 +137,7 @@ int plan_new(struct engine *engine, const struct plan_options *options, struct p
         return error_set(error, -ENOMEM, "", "out of memory");
     plan->engine = engine;
     engine->has_plan = true;
+    engine->device->bytes_needed = 0;
     r = plan_allocate(plan, options, error);
     if (r < 0)
         goto fail;

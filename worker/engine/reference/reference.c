@@ -378,16 +378,17 @@ static void lay_out(struct reference_program *program)
     program->value_count = at;
 }
 
-static int allocate(struct reference_program *program, size_t bytes_max, struct error *error)
+static int allocate(struct reference_program *program, struct device *device, struct error *error)
 {
     const struct graph *graph = program->program.graph;
     const size_t states = optimizer_state_count(program->recipe.optimizer);
     const size_t bytes =
         sizeof(float) * (2 * program->value_count + graph->total + (1 + states) * graph->trained);
     program->program.bytes = bytes;
-    if (bytes_max && bytes > bytes_max)
+    device->bytes_needed = bytes;
+    if (device->bytes_max && bytes > device->bytes_max)
         return error_set(error, -ENOMEM, "", "the plan needs %zu bytes, the limit is %zu", bytes,
-                         bytes_max);
+                         device->bytes_max);
     program->values = calloc(program->value_count, sizeof(float));
     program->dvalues = calloc(program->value_count, sizeof(float));
     program->parameters = calloc(graph->total, sizeof(float));
@@ -434,7 +435,7 @@ static int reference_compile(struct device *device, const struct graph *graph,
                 : error_set(error, -ENOMEM, "", "out of memory");
     if (r == 0) {
         lay_out(program);
-        r = allocate(program, device->bytes_max, error);
+        r = allocate(program, device, error);
     }
     if (r < 0) {
         reference_release(&program->program);

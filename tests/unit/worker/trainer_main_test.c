@@ -1,0 +1,235 @@
+/* The program archscout-trainer over real pipes. */
+#include "proto/frame.h"
+#include "proto/trainer_pipe.h"
+#include "tests/unit/worker/task.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include <cmocka.h>
+
+struct process {
+    pid_t pid;
+    int input, output; /* ours to write, ours to read */
+    char log[FILE_PATH_SIZE];
+    struct buffer buffer;
+};
+
+static void child_exec(const struct fixture *fixture, const struct process *process, int input,
+                       int output)
+{
+    int log = open(process->log, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (log < 0 || dup2(input, 0) < 0 || dup2(output, 1) < 0 || dup2(log, 2) < 0)
+        _exit(126);
+    setenv("ARCHSCOUT_DATA", fixture->directory, 1);
+    setenv("ARCHSCOUT_CACHE", fixture->directory, 1);
+    setenv("ARCHSCOUT_DEVICE", "cpu", 1);
+    setenv("ARCHSCOUT_SLOT", "0", 1);
+    execl(TRAINER_PROGRAM, "archscout-trainer", "--backend", "reference", (char *)NULL);
+    _exit(127);
+}
+
+static void process_start(const struct fixture *fixture, struct process *process)
+{
+    int input[2], output[2];
+    assert_int_equal(pipe2(input, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(output, O_CLOEXEC), 0);
+    *process = (struct process){.input = input[1], .output = output[0]};
+    fixture_path(fixture, "log", process->log);
+    buffer_init(&process->buffer, FRAME_BODY_MAX);
+    process->pid = fork();
+    assert_true(process->pid >= 0);
+    if (process->pid == 0)
+        child_exec(fixture, process, input[0], output[1]);
+    close(input[0]);
+    close(output[1]);
+}
+
+/* Closes its input and returns its wait status. */
+static int process_end(struct process *process)
+{
+    int status;
+    if (process->input >= 0)
+        close(process->input);
+    assert_int_equal(waitpid(process->pid, &status, 0), process->pid);
+    close(process->output);
+    buffer_release(&process->buffer);
+    return status;
+}
+
+static void assert_log_says(const struct process *process, const char *text)
+{
+    size_t length;
+    char *log = (char *)fixture_read(process->log, &length);
+    log[length] = '\0';
+    if (!strstr(log, text))
+        fail_msg("the log lacks \"%s\":\n%s", text, log);
+    free(log);
+}
+
+static void process_read(struct process *process, struct trainer_message *ret_message)
+{
+    assert_int_equal(frame_read(process->output, &process->buffer), FRAME_READY);
+    struct error error = {0};
+    if (trainer_message_unpack(process->buffer.data, process->buffer.length, ret_message, &error))
+        fail_msg("%s %s", error.pointer, error.message);
+}
+
+static void process_send(struct process *process, const struct wire_task *task)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, FRAME_BODY_MAX);
+    assert_int_equal(trainer_task_pack(task, &bytes), 0);
+    assert_int_equal(frame_write(process->input, bytes.data, bytes.length), 0);
+    buffer_release(&bytes);
+}
+
+static void expect_hello(struct process *process)
+{
+    static struct trainer_message message;
+    process_read(process, &message);
+    assert_int_equal(message.kind, TRAINER_HELLO);
+    assert_int_equal(message.hello.protocol, TRAINER_PROTOCOL);
+    assert_string_equal(message.hello.device, "cpu");
+    bool found = false;
+    for (uint32_t i = 0; i < message.hello.dataset_count; i++)
+        found = found || strcmp(message.hello.datasets[i].name, "bars") == 0;
+    assert_true(found);
+}
+
+/* Reads up to the task's result: progress first, then epochs in order. */
+static struct wire_result expect_result(struct process *process, uint32_t expected_epochs)
+{
+    static struct trainer_message message;
+    uint32_t epochs = 0, progress = 0;
+    for (;;) {
+        process_read(process, &message);
+        if (message.kind == TRAINER_RESULT)
+            break;
+        if (message.kind == TRAINER_EPOCH)
+            assert_int_equal(message.epoch.number, ++epochs);
+        else
+            assert_int_equal(message.kind, TRAINER_PROGRESS);
+        progress += message.kind == TRAINER_PROGRESS;
+    }
+    assert_int_equal(epochs, expected_epochs);
+    assert_true(expected_epochs == 0 || progress > 0);
+    return message.result;
+}
+
+static void test_tasks_are_answered_and_the_end_of_input_is_the_end(void **state)
+{
+    fixture_write_synthetic(*state, "bars", &task_images);
+    struct process process;
+    process_start(*state, &process);
+    expect_hello(&process);
+    struct wire_task task = small_task();
+    process_send(&process, &task);
+    struct wire_result first = expect_result(&process, 3);
+    assert_int_equal(first.outcome, WIRE_OUTCOME_DONE);
+    assert_true(first.accuracy > 0.6);
+    process_send(&process, &task);
+    struct wire_result second = expect_result(&process, 3);
+    assert_true(first.accuracy == second.accuracy && first.loss == second.loss);
+    memcpy(task.dataset.name, "gone", sizeof "gone");
+    process_send(&process, &task);
+    assert_int_equal(expect_result(&process, 0).outcome, WIRE_OUTCOME_FAILED);
+    close(process.input);
+    process.input = -1;
+    assert_int_equal(frame_read(process.output, &process.buffer), FRAME_END);
+    int status = process_end(&process);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void test_a_task_sent_before_the_end_of_input_is_finished(void **state)
+{
+    fixture_write_synthetic(*state, "bars", &task_images);
+    struct process process;
+    process_start(*state, &process);
+    struct wire_task task = small_task();
+    process_send(&process, &task);
+    close(process.input);
+    process.input = -1;
+    expect_hello(&process);
+    assert_int_equal(expect_result(&process, 3).outcome, WIRE_OUTCOME_DONE);
+    int status = process_end(&process);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void assert_refuses_input(void **state, const void *bytes, size_t length, const char *said)
+{
+    struct process process;
+    process_start(*state, &process);
+    assert_int_equal(write(process.input, bytes, length), length);
+    int status = process_end(&process);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 1);
+    assert_log_says(&process, said);
+}
+
+static void test_garbage_on_standard_input_is_refused(void **state)
+{
+    fixture_write_synthetic(*state, "bars", &task_images);
+    assert_refuses_input(state, "hello, trainer\n", 15, "too long, or not a frame");
+    assert_refuses_input(state, "\x09\0\0\0garbage!!", 13, "not a task");
+    assert_refuses_input(state, "\x02\0\0\0\x0a\x00", 6, "not a task");
+    assert_refuses_input(state, "\x09\0\0\0gar", 7, "ends too early");
+}
+
+static void test_an_agent_that_left_ends_the_trainer(void **state)
+{
+    fixture_write_synthetic(*state, "bars", &task_images);
+    struct process process;
+    process_start(*state, &process);
+    expect_hello(&process);
+    struct wire_task task = small_task();
+    process_send(&process, &task);
+    close(process.output);
+    int status;
+    assert_int_equal(waitpid(process.pid, &status, 0), process.pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 1);
+    assert_log_says(&process, "cannot write to the agent");
+    close(process.input);
+    buffer_release(&process.buffer);
+}
+
+static void test_sigterm_ends_it_amid_a_task(void **state)
+{
+    fixture_write_synthetic(*state, "bars", &task_images);
+    struct process process;
+    process_start(*state, &process);
+    expect_hello(&process);
+    struct wire_task task = small_task();
+    task.epochs = 10000;
+    process_send(&process, &task);
+    static struct trainer_message message;
+    process_read(&process, &message);
+    assert_int_equal(message.kind, TRAINER_PROGRESS);
+    assert_int_equal(kill(process.pid, SIGTERM), 0);
+    int status = process_end(&process);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGTERM);
+}
+
+int main(void)
+{
+    signal(SIGPIPE, SIG_IGN);
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(test_tasks_are_answered_and_the_end_of_input_is_the_end),
+        FIXTURE_TEST(test_a_task_sent_before_the_end_of_input_is_finished),
+        FIXTURE_TEST(test_garbage_on_standard_input_is_refused),
+        FIXTURE_TEST(test_an_agent_that_left_ends_the_trainer),
+        FIXTURE_TEST(test_sigterm_ends_it_amid_a_task),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

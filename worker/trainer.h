@@ -1,0 +1,59 @@
+/* The trainer: carries out one task after another on one device, keeping warm what tasks share: the engine, mapped packs,
+ * and the baselines' step times.
+ *
+ * Legal order: trainer_new; trainer_run any number of times; trainer_free. One thread.
+ *
+ * A task trains the candidate for all epochs, evaluates it on the held-out images after each, and ends with a result;
+ * nothing that goes wrong with a task is an error of trainer_run.
+ *
+ * Step time. Every training step is timed by itself: plan_step on a batch that is already in the plan's buffers, so that
+ * loading is not part of it. The first TRAINER_WARMUP_STEPS steps do not count; struct step_clock sums the others up. This
+ * costs nothing and counts many steps. Where the spread is above TRAINER_SPREAD_LIMIT of the median, or there were too few
+ * steps, up to TRAINER_ROUNDS rounds of further steps (learning rate 0, after the last evaluation) are timed; the
+ * steadiest is reported. The baseline is timed by such rounds after the first task that names it, and again only for
+ * another batch, image size, data shape, optimizer or micro-batch count: it costs no candidate its first step. */
+#ifndef WORKER_TRAINER_H
+#define WORKER_TRAINER_H
+
+#include "proto/wire_result.h"
+#include "proto/wire_task.h"
+#include "worker/data/catalog.h"
+#include "worker/engine/engine.h"
+
+enum {
+    TRAINER_WARMUP_STEPS = 2,
+    TRAINER_ROUNDS = 2,
+    TRAINER_ROUND_STEPS = 15,
+    TRAINER_ROUND_STEPS_MIN = 5,
+    TRAINER_ROUND_SECONDS = 5, /* a round ends early after so long, once it has its minimum */
+};
+#define TRAINER_SPREAD_LIMIT 0.10
+
+struct trainer;
+
+struct trainer_options {
+    const struct backend *backend;
+    const struct catalog *catalog; /* outlives the trainer */
+    const char *cache_directory;   /* of packs; NULL: packs are not shared */
+    size_t memory_bytes_max;       /* a plan may need; 0 = no limit */
+};
+
+/* Calls from inside trainer_run; any may be NULL. */
+struct trainer_events {
+    void *context;
+    /* After every step of any kind. Steps that are not training (evaluation, timing) leave steps_done as it is. */
+    void (*on_progress)(void *context, uint64_t steps_done, uint64_t steps_total);
+    void (*on_epoch)(void *context, const struct wire_epoch *epoch);
+    void (*on_note)(void *context, const char *text); /* for the log */
+};
+
+/* -ENOMEM, or what the engine said. */
+int trainer_new(const struct trainer_options *options, struct trainer **ret_trainer,
+                struct error *error) MUST_USE;
+void trainer_free(struct trainer *trainer);
+
+/* The task has been validated. Always writes a valid result. */
+void trainer_run(struct trainer *trainer, const struct wire_task *task,
+                 const struct trainer_events *events, struct wire_result *ret_result);
+
+#endif

@@ -1,0 +1,377 @@
+/* archscout-trainer: trains what comes in frames on standard input and answers in frames on standard output
+ * (proto/trainer_pipe.h); standard error is its log. SIGTERM ends it at once: it owns nothing that needs closing. */
+#include "proto/frame.h"
+#include "proto/log.h"
+#include "proto/trainer_pipe.h"
+#include "worker/data/cache.h"
+#include "worker/trainer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { EXIT_USAGE = 2, PROGRESS_PERIOD_MS = 200 };
+
+static const char SYSTEM_DATASETS[] = "/usr/share/datasets";
+
+static const char USAGE[] =
+    "usage: archscout-trainer [OPTION...]\n"
+    "\n"
+    "Trains the tasks that an agent sends in frames on standard input and answers in frames on\n"
+    "standard output. Started by archscout-worker; by hand it is useful with --list-datasets.\n"
+    "\n"
+    "  --device DEVICE    cpu (default)                                    [ARCHSCOUT_DEVICE]\n"
+    "  --data DIR         data sets: each sub-directory, and DIR itself    [ARCHSCOUT_DATA]\n"
+    "                     (/usr/share/datasets is always looked at after it)\n"
+    "  --backend NAME     onednn (default where it was built), reference\n"
+    "  --list-datasets    print the data sets that are found, and end\n"
+    "  --help, --version\n"
+    "\n"
+    "Decoded data sets are kept in $ARCHSCOUT_CACHE, else $XDG_CACHE_HOME/archscout/packs, else\n"
+    "~/.cache/archscout/packs. Exit status: 0 standard input ended, 1 failure, 2 wrong usage.\n";
+
+struct settings {
+    const char *device, *data, *backend;
+    bool list;
+};
+
+struct session {
+    struct log log;
+    int frames; /* what was standard output */
+    struct buffer buffer;
+    int64_t progress_sent_ms;
+    int broken; /* negative errno once a frame could not be sent */
+};
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* ---- settings ---- */
+
+enum { OPTION_DEVICE = 256, OPTION_DATA, OPTION_BACKEND, OPTION_LIST, OPTION_HELP, OPTION_VERSION };
+
+static const struct option options[] = {
+    {"device", required_argument, NULL, OPTION_DEVICE},
+    {"data", required_argument, NULL, OPTION_DATA},
+    {"backend", required_argument, NULL, OPTION_BACKEND},
+    {"list-datasets", no_argument, NULL, OPTION_LIST},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+static const char *environment(const char *name, const char *otherwise)
+{
+    const char *value = getenv(name);
+    return value && value[0] ? value : otherwise;
+}
+
+enum { SETTINGS_READ, SETTINGS_DONE, SETTINGS_WRONG };
+
+static int settings_read(int argc, char **argv, struct settings *ret_settings)
+{
+    struct settings settings = {.device = environment(TRAINER_ENV_DEVICE, "cpu"),
+                                .data = environment(TRAINER_ENV_DATA, NULL)};
+    for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+        switch (option) {
+        case OPTION_DEVICE:
+            settings.device = optarg;
+            break;
+        case OPTION_DATA:
+            settings.data = optarg;
+            break;
+        case OPTION_BACKEND:
+            settings.backend = optarg;
+            break;
+        case OPTION_LIST:
+            settings.list = true;
+            break;
+        case OPTION_HELP:
+            fputs(USAGE, stdout);
+            return SETTINGS_DONE;
+        case OPTION_VERSION:
+            puts("archscout-trainer " ARCHSCOUT_VERSION);
+            return SETTINGS_DONE;
+        default:
+            return SETTINGS_WRONG;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, "archscout-trainer: unexpected argument \"%s\"\n", argv[optind]);
+        return SETTINGS_WRONG;
+    }
+    *ret_settings = settings;
+    return SETTINGS_READ;
+}
+
+static const struct backend *choose_backend(const struct settings *settings, const struct log *log)
+{
+    if (strcmp(settings->device, "cpu") != 0) {
+        log_line(log, LOG_ERROR, "device \"%s\" is not supported by this build, which has: cpu",
+                 settings->device);
+        return NULL;
+    }
+    if (!settings->backend)
+        return backend_onednn() ? backend_onednn() : backend_reference();
+    const struct backend *backend = backend_find(settings->backend);
+    if (!backend)
+        log_line(log, LOG_ERROR, "backend \"%s\" is not in this build, which has: %sreference",
+                 settings->backend, backend_onednn() ? "onednn, " : "");
+    return backend;
+}
+
+/* ---- data sets ---- */
+
+static void catalog_release(struct catalog **catalog)
+{
+    catalog_free(*catalog);
+}
+
+/* A directory that was asked for must be there; the system's own need not. */
+static int fill_catalog(const struct settings *settings, struct catalog *catalog,
+                        const struct log *log)
+{
+    struct error error = {0};
+    int r = settings->data ? catalog_add(catalog, settings->data, &error) : 0;
+    if (r == 0) {
+        r = catalog_add(catalog, SYSTEM_DATASETS, &error);
+        if (r == -ENOENT)
+            r = 0;
+    }
+    if (r < 0)
+        log_line(log, LOG_ERROR, "%s", error.message);
+    return r;
+}
+
+static void list_datasets(const struct catalog *catalog)
+{
+    for (size_t i = 0; i < catalog_count(catalog); i++) {
+        const struct catalog_entry *entry = catalog_at(catalog, i);
+        const struct dataset *dataset = &entry->dataset;
+        if (!entry->usable) {
+            printf("%s: cannot be used: %s\n", dataset->name, entry->problem.message);
+            continue;
+        }
+        printf("%s: %u x %u x %u, %u classes, %" PRIu64 " training and %" PRIu64
+               " test images, %s in %s\n",
+               dataset->name, dataset->image_size, dataset->image_size, dataset->image_channels,
+               dataset->classes, dataset->train_images, dataset->test_images,
+               source_format_name(entry->source.format), entry->source.directory);
+    }
+    if (catalog_count(catalog) == 0)
+        printf("no data sets found; Debian's package dataset-fashion-mnist has one\n");
+}
+
+/* ---- frames ---- */
+
+static void session_release(struct session *session)
+{
+    buffer_release(&session->buffer);
+}
+
+static void session_send(struct session *session, const struct trainer_message *message)
+{
+    if (session->broken < 0)
+        return;
+    buffer_consume(&session->buffer, session->buffer.length);
+    int r = trainer_message_pack(message, &session->buffer);
+    if (r == 0)
+        r = frame_write(session->frames, session->buffer.data, session->buffer.length);
+    if (r < 0) {
+        session->broken = r;
+        log_line(&session->log, LOG_ERROR, "cannot write to the agent: %s", strerror(-r));
+    }
+}
+
+static void send_hello(struct session *session, const struct settings *settings,
+                       const struct catalog *catalog)
+{
+    struct trainer_message message = {.kind = TRAINER_HELLO};
+    struct hello *hello = &message.hello;
+    hello->protocol = TRAINER_PROTOCOL;
+    snprintf(hello->device, sizeof hello->device, "%s", settings->device);
+    for (size_t i = 0; i < catalog_count(catalog); i++) {
+        const struct catalog_entry *entry = catalog_at(catalog, i);
+        if (!entry->usable)
+            log_line(&session->log, LOG_WARNING, "data set \"%s\" cannot be used: %s",
+                     entry->dataset.name, entry->problem.message);
+        else if (hello->dataset_count == WIRE_DATASETS_MAX)
+            log_line(&session->log, LOG_WARNING, "data set \"%s\" is not offered: more than %d",
+                     entry->dataset.name, WIRE_DATASETS_MAX);
+        else
+            hello->datasets[hello->dataset_count++] = entry->dataset;
+    }
+    session_send(session, &message);
+}
+
+static void on_progress(void *context, uint64_t steps_done, uint64_t steps_total)
+{
+    struct session *session = context;
+    int64_t now = now_ms();
+    if (session->progress_sent_ms && now - session->progress_sent_ms < PROGRESS_PERIOD_MS)
+        return;
+    session->progress_sent_ms = now;
+    const struct trainer_message message = {.kind = TRAINER_PROGRESS,
+                                            .progress = {steps_done, steps_total}};
+    session_send(session, &message);
+}
+
+static void on_epoch(void *context, const struct wire_epoch *epoch)
+{
+    const struct trainer_message message = {.kind = TRAINER_EPOCH, .epoch = *epoch};
+    session_send(context, &message);
+}
+
+static void on_note(void *context, const char *text)
+{
+    const struct session *session = context;
+    log_line(&session->log, LOG_INFO, "%s", text);
+}
+
+static void carry_out(struct session *session, struct trainer *trainer,
+                      const struct wire_task *task)
+{
+    const struct trainer_events events = {
+        .context = session, .on_progress = on_progress, .on_epoch = on_epoch, .on_note = on_note};
+    struct trainer_message message = {.kind = TRAINER_RESULT};
+    session->progress_sent_ms = 0;
+    trainer_run(trainer, task, &events, &message.result);
+    const struct wire_result *result = &message.result;
+    log_line(&session->log, LOG_INFO,
+             "candidate %" PRIu64 " attempt %" PRIu64 ": %s, accuracy %.4f, %.1f s, first step "
+             "after %.3f s, %.4f s a step%s%s",
+             task->candidate, task->attempt, wire_outcome_name(result->outcome), result->accuracy,
+             result->seconds, result->first_step_s, result->step_time.median_s,
+             result->message[0] ? ": " : "", result->message);
+    session_send(session, &message);
+}
+
+/* Tasks until the end of standard input. */
+static int serve(struct session *session, struct trainer *trainer)
+{
+    for (;;) {
+        int r = frame_read(STDIN_FILENO, &session->buffer);
+        if (r == FRAME_END)
+            return EXIT_SUCCESS;
+        if (r < 0) {
+            log_line(&session->log, LOG_ERROR, "cannot read a frame from the agent: %s",
+                     r == -EPIPE      ? "it ends too early"
+                     : r == -EMSGSIZE ? "too long, or not a frame at all"
+                                      : strerror(-r));
+            return EXIT_FAILURE;
+        }
+        struct wire_task task;
+        struct error error = {0};
+        r = trainer_task_unpack(session->buffer.data, session->buffer.length, &task, &error);
+        if (r < 0) {
+            log_line(&session->log, LOG_ERROR, "not a task that can be understood: %s%s%s",
+                     error.pointer, error.pointer[0] ? ": " : "", error.message);
+            return EXIT_FAILURE;
+        }
+        carry_out(session, trainer, &task);
+        if (session->broken < 0)
+            return EXIT_FAILURE;
+    }
+}
+
+/* ---- the program ---- */
+
+/* oneDNN's threads are OpenMP's, which reads this variable before main: a trainer is single-threaded. */
+static void ensure_one_thread(char **argv)
+{
+    if (getenv("OMP_NUM_THREADS"))
+        return;
+    if (setenv("OMP_NUM_THREADS", "1", 1) == 0)
+        execv("/proc/self/exe", argv);
+}
+
+/* Keeps standard output for frames alone: whatever a library prints goes to standard error. */
+static int take_standard_output(void)
+{
+    int frames = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (frames < 0)
+        return -errno;
+    if (dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
+        int code = -errno;
+        close(frames);
+        return code;
+    }
+    return frames;
+}
+
+/* Leaves a tenth of the machine's memory to others; 0 where it is not known. */
+static size_t memory_limit(void)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page_bytes > 0 ? (size_t)pages * (size_t)page_bytes / 10 * 9 : 0;
+}
+
+static int run_session(const struct settings *settings, const struct log *log,
+                       const struct backend *backend, const struct catalog *catalog)
+{
+    CLEANUP(session_release) struct session session = {.log = *log};
+    buffer_init(&session.buffer, FRAME_BODY_MAX);
+    struct error error = {0};
+    char cache[FILE_PATH_SIZE];
+    bool has_cache = cache_directory(cache, &error) == 0;
+    struct trainer_options trainer_options = {.backend = backend,
+                                              .catalog = catalog,
+                                              .cache_directory = has_cache ? cache : NULL,
+                                              .memory_bytes_max = memory_limit()};
+    struct trainer *trainer;
+    int r = trainer_new(&trainer_options, &trainer, &error);
+    if (r < 0) {
+        log_line(log, LOG_ERROR, "cannot start on %s: %s", settings->device, error.message);
+        return EXIT_FAILURE;
+    }
+    session.frames = take_standard_output();
+    if (session.frames < 0) {
+        log_line(log, LOG_ERROR, "standard output: %s", strerror(-session.frames));
+        trainer_free(trainer);
+        return EXIT_FAILURE;
+    }
+    send_hello(&session, settings, catalog);
+    int status = session.broken < 0 ? EXIT_FAILURE : serve(&session, trainer);
+    trainer_free(trainer);
+    close(session.frames);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    const struct log log = {"archscout-trainer", LOG_INFO, STDERR_FILENO};
+    struct settings settings;
+    switch (settings_read(argc, argv, &settings)) {
+    case SETTINGS_DONE:
+        return EXIT_SUCCESS;
+    case SETTINGS_WRONG:
+        fputs(USAGE, stderr);
+        return EXIT_USAGE;
+    default:
+        break;
+    }
+    ensure_one_thread(argv);
+    signal(SIGPIPE, SIG_IGN);
+    const struct backend *backend = choose_backend(&settings, &log);
+    if (!backend)
+        return EXIT_USAGE;
+    CLEANUP(catalog_release) struct catalog *catalog = NULL;
+    if (catalog_new(&catalog) < 0 || fill_catalog(&settings, catalog, &log) < 0)
+        return EXIT_FAILURE;
+    if (settings.list) {
+        list_datasets(catalog);
+        return EXIT_SUCCESS;
+    }
+    return run_session(&settings, &log, backend, catalog);
+}
