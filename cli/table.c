@@ -50,6 +50,22 @@ void table_free(struct table *table)
     free(table);
 }
 
+/* Texts come from other people by way of the daemon: what would steer the terminal becomes '?'. */
+static char *copy_cell(const char *text)
+{
+    char *cell = strdup(text ? text : "");
+    char *to = cell;
+    for (const char *from = cell; cell && *from; from++) {
+        unsigned char c = (unsigned char)*from;
+        bool c1 = c == 0xC2 && (unsigned char)from[1] >= 0x80 && (unsigned char)from[1] < 0xA0;
+        *to++ = c < 0x20 || c == 0x7F || c1 ? '?' : *from;
+        from += c1;
+    }
+    if (cell)
+        *to = '\0';
+    return cell;
+}
+
 static int grow(struct table *table)
 {
     if (table->row_count < table->row_capacity)
@@ -72,7 +88,7 @@ int table_add(struct table *table, enum colour colour, const char *const *cells)
         return r;
     struct row row = {.colour = colour};
     for (size_t i = 0; i < table->column_count; i++) {
-        row.cells[i] = strdup(cells[i] ? cells[i] : "");
+        row.cells[i] = copy_cell(cells[i]);
         if (!row.cells[i]) {
             row_release(&row);
             return -ENOMEM;
@@ -100,7 +116,7 @@ static size_t fitting(const char *text, size_t columns)
     for (; text[i]; i++) {
         bool starts_character = ((unsigned char)text[i] & 0xC0) != 0x80;
         if (starts_character && used++ >= columns)
-            return space ? space : i;
+            return space && text[i] != ' ' ? space : i;
         if (text[i] == ' ')
             space = i;
     }

@@ -14,7 +14,7 @@ TEXT
 }
 
 build=(
-    gcc libc6-dev cmake ninja-build
+    gcc libc6-dev cmake ninja-build pkg-config
     libuv1-dev          # event loop of daemon and agent
     libsqlite3-dev      # the store
     libmicrohttpd-dev   # HTTP server

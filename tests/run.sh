@@ -11,7 +11,7 @@ Installs the Debian packages that are missing, builds with warnings as errors, r
 `N passed, N failed, N skipped`. Exits 0 when nothing failed and something ran.
 
 Parts (without any: rules, release, tidy, asan, in this order)
-  rules     the rules of the house: who includes whom, banned functions, sizes, words, headers, layout
+  rules     the rules of the house: who includes whom, banned functions, sizes, words, headers, links, layout
   release   all tests against the optimised build
   debug     the same against a build without optimisation
   asan      the same under AddressSanitizer, UndefinedBehaviorSanitizer and LeakSanitizer
@@ -41,7 +41,7 @@ count() {
 
 part_rules() {
     local p=0 f=0 s=0 script status
-    for script in includes banned size words headers format selftest; do
+    for script in includes banned size words headers links format selftest; do
         status=0
         bash "tests/rules/$script.sh" || status=$?
         case $status in

@@ -116,10 +116,12 @@ refuses headers 'defines SEARCH_B_H, not SEARCH_A_H' search/a.h <<'END'
 #endif
 END
 
+refuses links 'b.md#part is not there' docs/a.md <<<'See [b](b.md#part) and [c](https://example.org).'
+
 refuses format 'clang-formatted' search/a.c <<<'int f (void) { return 1 ; }'
 
 fresh_tree
-mkdir "$tree/search" "$tree/daemon"
+mkdir "$tree/search" "$tree/daemon" "$tree/docs"
 cat >"$tree/search/good.h" <<'END'
 /* A module that keeps every rule; it names strcpy() and "exit(1)" in a comment only. */
 #ifndef SEARCH_GOOD_H
@@ -154,7 +156,8 @@ uint32_t good_answer(const char *question)
     return 42;
 }
 END
-for rule in includes banned size words headers format; do
+echo '[the store](../daemon/store.c#L1), [here](#part)' >"$tree/docs/good.md"
+for rule in includes banned size words headers links format; do
     status=0
     output=$("$rules/$rule.sh" "$tree" 2>&1) || status=$?
     if [ "$status" -eq 77 ]; then

@@ -1,4 +1,4 @@
-#include "cli/json_locate.h"
+#include "cli/json_place.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -136,7 +136,7 @@ static bool enter_element(struct scan *scan, const char *index_text)
     return scan->at < scan->length && scan->text[scan->at] != ']';
 }
 
-struct json_place json_place_of(const char *text, size_t length, size_t offset)
+struct json_place json_place_at(const char *text, size_t length, size_t offset)
 {
     struct json_place place = {.line = 1};
     if (offset > length)
@@ -152,7 +152,8 @@ struct json_place json_place_of(const char *text, size_t length, size_t offset)
     return place;
 }
 
-int json_locate(const char *text, size_t length, const char *pointer, struct json_place *ret_place)
+int json_place_find(const char *text, size_t length, const char *pointer,
+                    struct json_place *ret_place)
 {
     struct scan scan = {.text = text, .length = length};
     char step[256];
@@ -169,6 +170,6 @@ int json_locate(const char *text, size_t length, const char *pointer, struct jso
             break;
         found = scan.at;
     }
-    *ret_place = json_place_of(text, length, found);
+    *ret_place = json_place_at(text, length, found);
     return 0;
 }

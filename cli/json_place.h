@@ -1,7 +1,7 @@
 /* Where in a JSON text the value of a JSON pointer stands, so that an error can show the line a
  * person wrote. Pure. */
-#ifndef CLI_JSON_LOCATE_H
-#define CLI_JSON_LOCATE_H
+#ifndef CLI_JSON_PLACE_H
+#define CLI_JSON_PLACE_H
 
 #include "search/attributes.h"
 
@@ -17,10 +17,10 @@ struct json_place {
 /* Finds the value that `pointer` (RFC 6901) names. A member that is asked for and not there, or
  * anything below a plain value, gives the place of the innermost value that is there. -EINVAL where
  * the text is no JSON up to that place or is nested deeper than 64. */
-int json_locate(const char *text, size_t length, const char *pointer,
-                struct json_place *ret_place) MUST_USE;
+int json_place_find(const char *text, size_t length, const char *pointer,
+                    struct json_place *ret_place) MUST_USE;
 
 /* The place of a byte offset, at most `length`. */
-struct json_place json_place_of(const char *text, size_t length, size_t offset);
+struct json_place json_place_at(const char *text, size_t length, size_t offset);
 
 #endif
