@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "proto/text.h"
+#include "proto/foreign_text.h"
 
 int error_prefix(struct error *error, int code, const char *prefix)
 {
@@ -104,16 +104,10 @@ int architecture_from_message(const Archscout__V1__Architecture *message, const 
     return 0;
 }
 
-static const char *const optimizer_names[] = {
-    [OPTIMIZER_SGD] = "sgd",
-    [OPTIMIZER_RMSPROP] = "rmsprop",
-};
-
 static void recipe_to_message(const struct recipe *recipe, Archscout__V1__Recipe *ret_message)
 {
-    assert((size_t)recipe->optimizer < ARRAY_LENGTH(optimizer_names));
     archscout__v1__recipe__init(ret_message);
-    ret_message->optimizer = (char *)optimizer_names[recipe->optimizer]; /* packing only reads it */
+    ret_message->optimizer = (char *)optimizer_name(recipe->optimizer); /* packing only reads it */
     ret_message->learning_rate = recipe->learning_rate;
     ret_message->momentum = recipe->momentum;
     ret_message->decay = recipe->decay;
@@ -133,14 +127,11 @@ static int recipe_from_message(const Archscout__V1__Recipe *message, struct reci
 {
     if (!message)
         return missing(error, "/recipe");
-    size_t optimizer = 0;
-    while (optimizer < ARRAY_LENGTH(optimizer_names) &&
-           strcmp(message->optimizer, optimizer_names[optimizer]) != 0)
-        optimizer++;
-    if (optimizer == ARRAY_LENGTH(optimizer_names))
+    enum optimizer_kind optimizer;
+    if (optimizer_from_name(message->optimizer, &optimizer) < 0)
         return error_set(error, -EINVAL, "/recipe/optimizer", "must be sgd or rmsprop");
     *ret_recipe = (struct recipe){
-        .optimizer = (enum optimizer_kind)optimizer,
+        .optimizer = optimizer,
         .learning_rate = message->learning_rate,
         .momentum = message->momentum,
         .decay = message->decay,
@@ -180,7 +171,7 @@ static int dataset_from_message(const Archscout__V1__Dataset *message, const cha
         .train_images = message->train_images,
         .test_images = message->test_images,
     };
-    int code = text_copy_name(message->name, "/name", dataset.name, sizeof dataset.name, error);
+    int code = foreign_name_copy(message->name, "/name", dataset.name, sizeof dataset.name, error);
     if (code == 0)
         code = dataset_validate(&dataset, error);
     if (code < 0)
@@ -230,7 +221,8 @@ static int read_task(const Archscout__V1__Task *message, struct wire_task *task,
         .epochs = message->epochs,
         .micro_batches = message->micro_batches,
     };
-    int code = text_copy_name(message->search, "/search", task->search, sizeof task->search, error);
+    int code =
+        foreign_name_copy(message->search, "/search", task->search, sizeof task->search, error);
     if (code < 0)
         return code;
     code = architecture_from_message(message->architecture, "/architecture", &task->architecture,
@@ -368,7 +360,7 @@ int wire_result_from_message(const Archscout__V1__Result *message, const char *p
         result.step_time.blocks = message->step_time->blocks;
         result.step_time.baseline_s = message->step_time->baseline_s;
     }
-    text_copy_message(message->message, result.message, sizeof result.message);
+    foreign_message_copy(message->message, result.message, sizeof result.message);
     int code = wire_result_validate(&result, error);
     if (code < 0)
         return error_prefix(error, code, pointer);

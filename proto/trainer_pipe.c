@@ -3,9 +3,9 @@
 #include <errno.h>
 
 #include "proto/convert.h"
+#include "proto/foreign_text.h"
 #include "proto/frame.h"
 #include "proto/message.h"
-#include "proto/text.h"
 
 _Static_assert((int)FRAME_BODY_MAX == (int)MESSAGE_BYTES_MAX, "frames hold messages");
 
@@ -96,7 +96,7 @@ static int read_hello(const Archscout__V1__Hello *body, struct hello *ret_hello,
                       struct error *error)
 {
     struct hello hello = {.protocol = body->protocol};
-    int code = text_copy_name(body->device, "/device", hello.device, sizeof hello.device, error);
+    int code = foreign_name_copy(body->device, "/device", hello.device, sizeof hello.device, error);
     if (code == 0)
         code = datasets_from_message(body->datasets, body->n_datasets, hello.datasets, error);
     if (code < 0)

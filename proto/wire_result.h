@@ -1,7 +1,6 @@
 /* What training reports: epochs while it runs, a result at the end. Plain values, checked.
  *
- * Names begin with wire_: these are the values as they travel between programs. Each program keeps
- * its own of its own (daemon/attempt.h). */
+ * Names begin with wire_: these are the values as they travel between programs, not what a program makes of them. */
 #ifndef PROTO_WIRE_RESULT_H
 #define PROTO_WIRE_RESULT_H
 
@@ -14,8 +13,7 @@ enum wire_outcome {
     WIRE_OUTCOME_DONE = 1,
     WIRE_OUTCOME_DIVERGED = 2, /* NaN or infinite loss: the candidate's own fault, never retried */
     WIRE_OUTCOME_OUT_OF_MEMORY = 3, /* retried once with the batch in two parts */
-    WIRE_OUTCOME_LOST =
-        4, /* the trainer or its machine died, hung or talked garbage: retried elsewhere */
+    WIRE_OUTCOME_LOST = 4, /* trainer or machine died, hung or talked garbage: retried elsewhere */
     WIRE_OUTCOME_FAILED = 5, /* the trainer refused the task; the message says why */
 };
 

@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #include "proto/convert.h"
+#include "proto/foreign_text.h"
 #include "proto/message.h"
-#include "proto/text.h"
 
 _Static_assert((int)WORKER_API_BODY_MAX == (int)MESSAGE_BYTES_MAX, "bodies are messages");
 
@@ -69,8 +69,8 @@ static int read_slots(const Archscout__V1__RegisterRequest *message,
     for (uint32_t i = 0; i < request->slot_count; i++) {
         char pointer[ERROR_POINTER_SIZE];
         snprintf(pointer, sizeof pointer, "/slots/%u/device", i);
-        int code = text_copy_name(message->slots[i]->device, pointer, request->slots[i].device,
-                                  sizeof request->slots[i].device, error);
+        int code = foreign_name_copy(message->slots[i]->device, pointer, request->slots[i].device,
+                                     sizeof request->slots[i].device, error);
         if (code < 0)
             return code;
     }
@@ -80,15 +80,15 @@ static int read_slots(const Archscout__V1__RegisterRequest *message,
 static int read_register_request(const Archscout__V1__RegisterRequest *message,
                                  struct register_request *request, struct error *error)
 {
-    int code =
-        text_copy_name(message->worker, "/worker", request->worker, sizeof request->worker, error);
+    int code = foreign_name_copy(message->worker, "/worker", request->worker,
+                                 sizeof request->worker, error);
     if (code < 0)
         return code;
-    code = text_copy_name(message->host, "/host", request->host, sizeof request->host, error);
+    code = foreign_name_copy(message->host, "/host", request->host, sizeof request->host, error);
     if (code < 0)
         return code;
-    code = text_copy_name(message->version, "/version", request->version, sizeof request->version,
-                          error);
+    code = foreign_name_copy(message->version, "/version", request->version,
+                             sizeof request->version, error);
     if (code < 0)
         return code;
     code = read_slots(message, request, error);
@@ -162,7 +162,8 @@ int lease_request_unpack(const void *bytes, size_t length, struct lease_request 
     if (code < 0)
         return code;
     struct lease_request request = {.slot = message->slot, .wait_seconds = message->wait_seconds};
-    code = text_copy_name(message->worker, "/worker", request.worker, sizeof request.worker, error);
+    code =
+        foreign_name_copy(message->worker, "/worker", request.worker, sizeof request.worker, error);
     if (code < 0)
         return code;
     if (request.slot >= WIRE_SLOTS_MAX)
@@ -194,8 +195,11 @@ int lease_response_unpack(const void *bytes, size_t length, struct lease_respons
     struct lease_response response = {.has_task = message->task != NULL};
     if (response.has_task)
         code = wire_task_from_message(message->task, "/task", &response.task, error);
-    if (code == 0)
-        *ret_response = response;
+    if (code < 0) {
+        response.task.attempt = message->task->attempt;
+        response.task.epoch = message->task->epoch;
+    }
+    *ret_response = response;
     return code;
 }
 
@@ -251,7 +255,8 @@ int report_request_unpack(const void *bytes, size_t length, struct report_reques
         .steps_done = message->steps_done,
         .steps_total = message->steps_total,
     };
-    code = text_copy_name(message->worker, "/worker", request.worker, sizeof request.worker, error);
+    code =
+        foreign_name_copy(message->worker, "/worker", request.worker, sizeof request.worker, error);
     if (code < 0)
         return code;
     code = check_attempt(request.attempt, request.epoch, error);
@@ -304,7 +309,8 @@ int result_request_unpack(const void *bytes, size_t length, struct result_reques
     if (code < 0)
         return code;
     struct result_request request = {.attempt = message->attempt, .epoch = message->epoch};
-    code = text_copy_name(message->worker, "/worker", request.worker, sizeof request.worker, error);
+    code =
+        foreign_name_copy(message->worker, "/worker", request.worker, sizeof request.worker, error);
     if (code < 0)
         return code;
     code = check_attempt(request.attempt, request.epoch, error);

@@ -97,6 +97,8 @@ int lease_request_pack(const struct lease_request *request, struct buffer *ret_b
 int lease_request_unpack(const void *bytes, size_t length, struct lease_request *ret_request,
                          struct error *error) MUST_USE;
 int lease_response_pack(const struct lease_response *response, struct buffer *ret_bytes) MUST_USE;
+/* A task with a field that is wrong gives -EINVAL and, so that the attempt can be refused, sets has_task and of the task
+ * only attempt and epoch (0 where these are missing). */
 int lease_response_unpack(const void *bytes, size_t length, struct lease_response *ret_response,
                           struct error *error) MUST_USE;
 

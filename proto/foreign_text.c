@@ -1,11 +1,11 @@
-#include "proto/text.h"
+#include "proto/foreign_text.h"
 
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
 
-int text_copy_name(const char *text, const char *pointer, char *ret_text, size_t size,
-                   struct error *error)
+int foreign_name_copy(const char *text, const char *pointer, char *ret_text, size_t size,
+                      struct error *error)
 {
     size_t length = text ? strnlen(text, size) : 0;
     if (length == 0 || length >= size)
@@ -37,7 +37,7 @@ static size_t character_length(const unsigned char *text)
     return length;
 }
 
-void text_copy_message(const char *text, char *ret_text, size_t size)
+void foreign_message_copy(const char *text, char *ret_text, size_t size)
 {
     const unsigned char *from = (const unsigned char *)(text ? text : "");
     size_t used = 0;
