@@ -1,0 +1,195 @@
+#include "worker/agent_options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char *agent_options_usage(void)
+{
+    return "usage: archscout-worker --server URL [OPTION...]\n"
+           "\n"
+           "Trains candidates for an ArchScout daemon: asks it for tasks and runs a trainer for "
+           "each slot.\n"
+           "The daemon need not be there yet; the worker goes on asking.\n"
+           "\n"
+           "  --server URL              the daemon, such as http://127.0.0.1:7700\n"
+           "  --slots N                 trainers at a time; default: one a core for cpu, 1 for "
+           "cuda\n"
+           "  --device cpu|cuda:N       what the trainers use; default cpu. This build has no CUDA "
+           "engine:\n"
+           "                            cuda:N needs --trainer\n"
+           "  --trainer PROGRAM         a program that speaks the frames of "
+           "docs/trainer-protocol.md;\n"
+           "                            default: archscout-trainer beside this program\n"
+           "  --data DIR                where the trainer finds its data sets\n"
+           "  --name NAME               how the daemon lists this worker, [A-Za-z0-9._:-], unique "
+           "among workers;\n"
+           "                            default: made of the host's name, the process id and "
+           "chance\n"
+           "  --stall-seconds N         a trainer that makes no step for so long is replaced; "
+           "default 60\n"
+           "  --first-step-seconds N    the same before its hello and before a task's first step; default 300\n"
+           "  --exit-with-parent        stop when the process that started this one ends\n"
+           "  --log-level LEVEL         error, warning, info or debug; default info\n"
+           "  --help, --version\n"
+           "\n"
+           "SIGTERM and SIGINT stop it: what its trainers were doing is reported as lost and tried "
+           "elsewhere.\n"
+           "\n"
+           "Exit status: 0 stopped by a signal; 1 it could not go on (out of memory, ...); 2 wrong "
+           "arguments;\n"
+           "3 the trainer cannot be run.\n";
+}
+
+enum option_key {
+    OPTION_SERVER = 1,
+    OPTION_SLOTS,
+    OPTION_DEVICE,
+    OPTION_TRAINER,
+    OPTION_DATA,
+    OPTION_NAME,
+    OPTION_STALL_SECONDS,
+    OPTION_FIRST_STEP_SECONDS,
+    OPTION_EXIT_WITH_PARENT,
+    OPTION_LOG_LEVEL,
+    OPTION_HELP,
+    OPTION_VERSION,
+};
+
+static const struct option long_options[] = {
+    {"server", required_argument, NULL, OPTION_SERVER},
+    {"slots", required_argument, NULL, OPTION_SLOTS},
+    {"device", required_argument, NULL, OPTION_DEVICE},
+    {"trainer", required_argument, NULL, OPTION_TRAINER},
+    {"data", required_argument, NULL, OPTION_DATA},
+    {"name", required_argument, NULL, OPTION_NAME},
+    {"stall-seconds", required_argument, NULL, OPTION_STALL_SECONDS},
+    {"first-step-seconds", required_argument, NULL, OPTION_FIRST_STEP_SECONDS},
+    {"exit-with-parent", no_argument, NULL, OPTION_EXIT_WITH_PARENT},
+    {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+static int read_number(const char *text, const char *option, uint32_t max, uint32_t *ret_number,
+                       struct error *error)
+{
+    char *end = NULL;
+    errno = 0;
+    unsigned long value = isdigit((unsigned char)text[0]) ? strtoul(text, &end, 10) : 0;
+    if (!end || *end != '\0' || errno != 0 || value < 1 || value > max)
+        return error_set(error, -EINVAL, "", "%s must be 1 to %u, not \"%.40s\"", option, max,
+                         text);
+    *ret_number = (uint32_t)value;
+    return 0;
+}
+
+static int read_device(const char *text, const char **ret_device, struct error *error)
+{
+    const char *number = strncmp(text, "cuda:", 5) == 0 ? text + 5 : NULL;
+    size_t digits = number ? strspn(number, "0123456789") : 0;
+    bool cuda = digits >= 1 && digits <= 3 && number[digits] == '\0';
+    if (!cuda && strcmp(text, "cpu") != 0)
+        return error_set(error, -EINVAL, "", "--device must be cpu or cuda:N, not \"%.40s\"", text);
+    *ret_device = text;
+    return 0;
+}
+
+static int read_name(const char *text, char ret_name[WIRE_WORKER_SIZE], struct error *error)
+{
+    size_t length = strnlen(text, WIRE_WORKER_SIZE);
+    bool good = length >= 1 && length < WIRE_WORKER_SIZE;
+    for (size_t i = 0; good && i < length; i++)
+        good = isalnum((unsigned char)text[i]) || strchr("._:-", text[i]);
+    if (!good)
+        return error_set(error, -EINVAL, "", "--name must be 1 to %d of A-Z a-z 0-9 . _ : -",
+                         WIRE_WORKER_SIZE - 1);
+    memcpy(ret_name, text, length + 1);
+    return 0;
+}
+
+static int read_option(int key, const char *value, struct agent_options *options,
+                       struct error *error)
+{
+    switch (key) {
+    case OPTION_SERVER:
+        options->server = value;
+        return 0;
+    case OPTION_SLOTS:
+        return read_number(value, "--slots", WIRE_SLOTS_MAX, &options->slots, error);
+    case OPTION_DEVICE:
+        return read_device(value, &options->device, error);
+    case OPTION_TRAINER:
+        options->trainer = value;
+        return 0;
+    case OPTION_DATA:
+        options->data = value;
+        return 0;
+    case OPTION_NAME:
+        return read_name(value, options->name, error);
+    case OPTION_STALL_SECONDS:
+        return read_number(value, "--stall-seconds", LIMIT_SECONDS_MAX, &options->stall_seconds,
+                           error);
+    case OPTION_FIRST_STEP_SECONDS:
+        return read_number(value, "--first-step-seconds", LIMIT_SECONDS_MAX,
+                           &options->first_step_seconds, error);
+    case OPTION_EXIT_WITH_PARENT:
+        options->exit_with_parent = true;
+        return 0;
+    case OPTION_LOG_LEVEL:
+        if (log_level_from_name(value, &options->log_level) < 0)
+            return error_set(error, -EINVAL, "",
+                             "--log-level must be error, warning, info or debug");
+        return 0;
+    case OPTION_HELP:
+        return AGENT_OPTIONS_HELP;
+    case OPTION_VERSION:
+        return AGENT_OPTIONS_VERSION;
+    default:
+        return error_set(error, -EINVAL, "", "an option is unknown or lacks its value");
+    }
+}
+
+static int complete(struct agent_options *options, uint32_t core_count, struct error *error)
+{
+    bool cpu = strcmp(options->device, "cpu") == 0;
+    if (!options->server)
+        return error_set(error, -EINVAL, "", "--server is missing");
+    if (!cpu && !options->trainer)
+        return error_set(error, -EINVAL, "",
+                         "this build has no CUDA engine: --device %s needs --trainer",
+                         options->device);
+    if (!options->slots)
+        options->slots = cpu ? core_count : 1;
+    if (options->slots > WIRE_SLOTS_MAX)
+        options->slots = WIRE_SLOTS_MAX;
+    return 0;
+}
+
+int agent_options_parse(int argc, char *const *argv, uint32_t core_count,
+                        struct agent_options *ret_options, struct error *error)
+{
+    struct agent_options options = {
+        .device = "cpu",
+        .stall_seconds = STALL_SECONDS_DEFAULT,
+        .first_step_seconds = FIRST_STEP_SECONDS_DEFAULT,
+        .log_level = LOG_INFO,
+    };
+    optind = 0; /* getopt starts anew, so that this function may be called again */
+    opterr = 0;
+    int key;
+    while ((key = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        int code = read_option(key, optarg, &options, error);
+        if (code != 0)
+            return code;
+    }
+    if (optind < argc)
+        return error_set(error, -EINVAL, "", "\"%.40s\" is not an option", argv[optind]);
+    int code = complete(&options, core_count, error);
+    if (code == 0)
+        *ret_options = options;
+    return code;
+}

@@ -1,0 +1,51 @@
+#include "worker/agent_registration.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+bool registration_ready(const struct slot *slots, uint32_t slot_count)
+{
+    bool known = false;
+    for (uint32_t i = 0; i < slot_count; i++) {
+        if (!slots[i].settled)
+            return false;
+        known |= slots[i].hello_known;
+    }
+    return known;
+}
+
+static void add_dataset(struct register_request *request, const struct dataset *dataset)
+{
+    for (uint32_t i = 0; i < request->dataset_count; i++) {
+        if (strcmp(request->datasets[i].name, dataset->name) == 0)
+            return;
+    }
+    if (request->dataset_count < WIRE_DATASETS_MAX)
+        request->datasets[request->dataset_count++] = *dataset;
+}
+
+static void copy_host(char ret_host[WIRE_HOST_SIZE])
+{
+    if (gethostname(ret_host, WIRE_HOST_SIZE - 1) < 0 || ret_host[0] == '\0')
+        snprintf(ret_host, WIRE_HOST_SIZE, "unknown");
+    ret_host[WIRE_HOST_SIZE - 1] = '\0';
+}
+
+void registration_collect(const struct agent_shared *shared, const struct slot *slots,
+                          uint32_t slot_count, struct register_request *ret_request)
+{
+    assert(slot_count >= 1 && slot_count <= WIRE_SLOTS_MAX);
+    *ret_request = (struct register_request){.slot_count = slot_count};
+    snprintf(ret_request->worker, sizeof ret_request->worker, "%s", shared->worker);
+    snprintf(ret_request->version, sizeof ret_request->version, "%s", ARCHSCOUT_VERSION);
+    copy_host(ret_request->host);
+    for (uint32_t i = 0; i < slot_count; i++) {
+        const struct hello *hello = &slots[i].hello;
+        snprintf(ret_request->slots[i].device, sizeof ret_request->slots[i].device, "%s",
+                 slots[i].hello_known ? hello->device : shared->options->device);
+        for (uint32_t k = 0; slots[i].hello_known && k < hello->dataset_count; k++)
+            add_dataset(ret_request, &hello->datasets[k]);
+    }
+}

@@ -1,0 +1,280 @@
+#include "worker/agent_slot.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#define WORD(value) ((unsigned long long)(value))
+
+void slot_init(struct slot *slot, struct agent_shared *shared, uint32_t index)
+{
+    *slot = (struct slot){
+        .shared = shared,
+        .index = index,
+        .restart = {.first_ms = RESTART_FIRST_MS, .max_ms = RESTART_MAX_MS},
+    };
+    slot->child_options = (struct child_options){
+        .loop = shared->loop,
+        .log = shared->log,
+        .path = shared->trainer_path,
+        .device = shared->options->device,
+        .data = shared->options->data,
+        .slot = index,
+    };
+}
+
+void slot_release(struct slot *slot)
+{
+    http_loop_cancel(slot->call);
+    slot->call = NULL;
+}
+
+/* ---- the attempt ---- */
+
+static void lose_attempt(struct slot *slot, const char *cause)
+{
+    attempt_lose(&slot->attempt, cause, uv_now(slot->shared->loop));
+    log_line(slot->shared->log, LOG_WARNING, "slot %u: attempt %llu is %s: %s", slot->index,
+             WORD(slot->attempt.attempt), wire_outcome_name(slot->attempt.result.outcome), cause);
+}
+
+void slot_begin(struct slot *slot, const struct wire_task *task)
+{
+    assert(slot->state == SLOT_READY && !slot->has_attempt);
+    uint64_t now_ms = uv_now(slot->shared->loop);
+    attempt_begin(&slot->attempt, task, now_ms);
+    slot->has_attempt = true;
+    slot->report_due_ms = now_ms + slot->shared->report_seconds * UINT64_C(1000);
+    slot->state = SLOT_BUSY;
+    slot->progress_ms = now_ms;
+    slot->verdict_ms = 0;
+    slot->first_step_made = false;
+    log_line(slot->shared->log, LOG_INFO, "slot %u: attempt %llu of search %s, candidate %llu",
+             slot->index, WORD(task->attempt), task->search, WORD(task->candidate));
+    int code = child_send(slot->trainer, task);
+    if (code < 0)
+        child_fail(slot->trainer, "could not be given its task: %s", uv_strerror(code));
+}
+
+void slot_drop_attempt(struct slot *slot, const char *reason)
+{
+    assert(slot->has_attempt);
+    log_line(slot->shared->log, LOG_INFO, "slot %u: attempt %llu is off: %s", slot->index,
+             WORD(slot->attempt.attempt), reason);
+    slot->has_attempt = false;
+    if (slot->state != SLOT_BUSY)
+        return;
+    slot->state = SLOT_ENDING;
+    slot->restart_due_ms = 0;
+    child_kill(slot->trainer);
+}
+
+/* ---- what the trainer says ---- */
+
+static void take_hello(struct slot *slot, const struct hello *hello)
+{
+    if (hello->protocol != TRAINER_PROTOCOL) {
+        child_fail(slot->trainer, "speaks protocol %u, this agent speaks %d", hello->protocol,
+                   TRAINER_PROTOCOL);
+        return;
+    }
+    slot->state = SLOT_READY;
+    slot->settled = true;
+    slot->hello = *hello;
+    slot->hello_known = true;
+    slot->hello_new = true;
+    log_line(slot->shared->log, LOG_INFO, "slot %u: trainer %d is ready on %s with %u data sets",
+             slot->index, child_pid(slot->trainer), hello->device, hello->dataset_count);
+}
+
+static void note_progress(struct slot *slot)
+{
+    slot->progress_ms = uv_now(slot->shared->loop);
+    slot->verdict_ms = 0;
+}
+
+static void take_progress(struct slot *slot, const struct wire_progress *progress)
+{
+    if (!attempt_step(&slot->attempt, progress))
+        return;
+    slot->first_step_made = true;
+    note_progress(slot);
+}
+
+static void take_epoch(struct slot *slot, int code, const struct wire_epoch *epoch)
+{
+    note_progress(slot);
+    if (code < 0)
+        slot->attempt.diverged = true;
+    else if (attempt_epoch(&slot->attempt, epoch) < 0)
+        child_fail(slot->trainer, "reported epoch %u out of turn", epoch->number);
+}
+
+static void take_result(struct slot *slot, int code, const struct wire_result *result)
+{
+    struct attempt *attempt = &slot->attempt;
+    if (code < 0) {
+        attempt->diverged = true;
+        attempt_lose(attempt, "", uv_now(slot->shared->loop));
+    } else {
+        attempt_finish(attempt, result);
+    }
+    slot->state = SLOT_READY;
+    backoff_reset(&slot->restart);
+    log_line(slot->shared->log, LOG_INFO, "slot %u: attempt %llu is %s, accuracy %.4f, %.1f s %s",
+             slot->index, WORD(attempt->attempt), wire_outcome_name(attempt->result.outcome),
+             attempt->result.accuracy, attempt->result.seconds, attempt->result.message);
+}
+
+static void on_message(void *user, int code, const struct trainer_message *message)
+{
+    struct slot *slot = user;
+    agent_wake(slot->shared);
+    if (message->kind == TRAINER_HELLO) {
+        take_hello(slot, &message->hello);
+        return;
+    }
+    if (slot->state != SLOT_BUSY) {
+        child_fail(slot->trainer, "spoke without a task");
+        return;
+    }
+    switch (message->kind) {
+    case TRAINER_PROGRESS:
+        take_progress(slot, &message->progress);
+        break;
+    case TRAINER_EPOCH:
+        take_epoch(slot, code, &message->epoch);
+        break;
+    default:
+        take_result(slot, code, &message->result);
+    }
+}
+
+static void on_ended(void *user, const char *cause)
+{
+    struct slot *slot = user;
+    agent_wake(slot->shared);
+    uint64_t now_ms = uv_now(slot->shared->loop);
+    enum slot_state state = slot->state;
+    slot->state = SLOT_ENDING;
+    if (state == SLOT_BUSY) {
+        char text[CHILD_CAUSE_SIZE];
+        snprintf(text, sizeof text, "the trainer %.460s", cause);
+        lose_attempt(slot, text);
+        slot->restart_due_ms = now_ms;
+        return;
+    }
+    slot->settled = true;
+    uint32_t wait_ms = backoff_next_ms(&slot->restart, agent_random_bits());
+    slot->restart_due_ms = now_ms + wait_ms;
+    log_line(slot->shared->log, LOG_ERROR,
+             "slot %u is offline: its trainer %s; starting another in %.1f s", slot->index, cause,
+             wait_ms / 1000.0);
+}
+
+static void on_gone(void *user)
+{
+    struct slot *slot = user;
+    slot->trainer = NULL;
+    slot->state = SLOT_EMPTY;
+    agent_wake(slot->shared);
+}
+
+/* ---- start and watch ---- */
+
+static void start_trainer(struct slot *slot, uint64_t now_ms)
+{
+    const struct child_events events = {slot, on_message, on_ended, on_gone};
+    struct error error;
+    int code = child_start(&slot->child_options, &events, &slot->trainer, &error);
+    if (code == 0) {
+        slot->state = SLOT_STARTING;
+        slot->progress_ms = now_ms;
+        slot->verdict_ms = 0;
+        return;
+    }
+    slot->settled = true;
+    uint32_t wait_ms = backoff_next_ms(&slot->restart, agent_random_bits());
+    slot->restart_due_ms = now_ms + wait_ms;
+    log_line(slot->shared->log, LOG_ERROR, "slot %u is offline: %s; trying again in %.1f s",
+             slot->index, error.message, wait_ms / 1000.0);
+}
+
+static uint32_t patience_seconds(const struct slot *slot)
+{
+    const struct agent_options *options = slot->shared->options;
+    bool stepping = slot->state == SLOT_BUSY && slot->first_step_made;
+    return stepping ? options->stall_seconds : options->first_step_seconds;
+}
+
+static void give_up(struct slot *slot)
+{
+    uint32_t seconds = patience_seconds(slot);
+    if (slot->state == SLOT_STARTING)
+        child_fail(slot->trainer, "did not say hello within %u s", seconds);
+    else
+        child_fail(slot->trainer, "made no progress for %u s after step %llu of %llu", seconds,
+                   WORD(slot->attempt.steps_done), WORD(slot->attempt.steps_total));
+}
+
+/* When this process was stopped, time has passed in which it could not read what the trainer said. Patience that has run
+ * out is therefore followed by a moment in which that is read. */
+static void watch_trainer(struct slot *slot, uint64_t now_ms)
+{
+    if (now_ms < slot->progress_ms + patience_seconds(slot) * UINT64_C(1000))
+        return;
+    if (slot->verdict_ms == 0)
+        slot->verdict_ms = now_ms + STALL_GRACE_MS;
+    else if (now_ms >= slot->verdict_ms)
+        give_up(slot);
+}
+
+void slot_step(struct slot *slot, uint64_t now_ms)
+{
+    if (slot->state == SLOT_EMPTY && !slot->shared->stopping && now_ms >= slot->restart_due_ms)
+        start_trainer(slot, now_ms);
+    if (slot->state == SLOT_STARTING || slot->state == SLOT_BUSY)
+        watch_trainer(slot, now_ms);
+    slot_step_request(slot, now_ms);
+}
+
+static uint64_t trainer_due_ms(const struct slot *slot)
+{
+    switch (slot->state) {
+    case SLOT_EMPTY:
+        return slot->shared->stopping ? UINT64_MAX : slot->restart_due_ms;
+    case SLOT_STARTING:
+    case SLOT_BUSY:
+        return slot->verdict_ms ? slot->verdict_ms
+                                : slot->progress_ms + patience_seconds(slot) * UINT64_C(1000);
+    default:
+        return UINT64_MAX;
+    }
+}
+
+uint64_t slot_due_ms(const struct slot *slot)
+{
+    uint64_t trainer_ms = trainer_due_ms(slot);
+    uint64_t request_ms = slot_request_due_ms(slot);
+    return trainer_ms < request_ms ? trainer_ms : request_ms;
+}
+
+void slot_stop(struct slot *slot)
+{
+    if (slot->state == SLOT_BUSY)
+        lose_attempt(slot, "the worker shut down");
+    if (slot->trainer) {
+        slot->state = SLOT_ENDING;
+        child_kill(slot->trainer);
+    }
+    if (slot->call && slot->request == SLOT_LEASE) {
+        http_loop_cancel(slot->call);
+        slot->call = NULL;
+    }
+    slot->request_due_ms = 0;
+}
+
+bool slot_is_idle(const struct slot *slot)
+{
+    return slot->state == SLOT_EMPTY && !slot->has_attempt;
+}

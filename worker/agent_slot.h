@@ -1,0 +1,88 @@
+/* One slot of an agent: its trainer, kept running, and the attempt that it works on.
+ *
+ * The trainer's side (agent_slot.c): start, hello, watch, replace. The daemon's side (agent_slot_request.c): ask for work,
+ * report, hand the result in, one request at a time. Events change the slot's state and wake the agent, which calls slot_step;
+ * slot_step alone starts things.
+ *
+ * Legal order: slot_init; slot_step whenever woken or slot_due_ms has come; slot_stop; slot_step until slot_is_idle;
+ * slot_release. Everything on the loop's thread. */
+#ifndef WORKER_AGENT_SLOT_H
+#define WORKER_AGENT_SLOT_H
+
+#include "worker/agent_attempt.h"
+#include "worker/agent_child.h"
+#include "worker/agent_shared.h"
+
+enum {
+    STALL_GRACE_MS =
+        1000, /* for what waits in the pipe when this process was stopped for a while */
+    RESTART_FIRST_MS = 500, /* before a trainer that would not start is started again */
+    RESTART_MAX_MS = 60000,
+    LEASE_WAIT_SECONDS = 20, /* that the daemon may keep a request for work */
+    LEASE_TIMEOUT_MS = 35000,
+    LEASE_INTERVAL_MS = 250, /* at least between requests for work that was not there */
+};
+
+enum slot_state {
+    SLOT_EMPTY,    /* no trainer; one is started at restart_due_ms */
+    SLOT_STARTING, /* until its hello */
+    SLOT_READY,
+    SLOT_BUSY,   /* it works on the attempt */
+    SLOT_ENDING, /* killed or ended, until the process is gone */
+};
+
+enum slot_request { SLOT_LEASE, SLOT_REPORT, SLOT_RESULT };
+
+struct slot {
+    struct agent_shared *shared;
+    uint32_t index;
+
+    enum slot_state state;
+    struct child_options child_options;
+    struct child *trainer; /* NULL when EMPTY */
+    uint64_t progress_ms;  /* STARTING: its start; BUSY: the last progress or the task */
+    uint64_t verdict_ms;   /* 0, or when a trainer that looks stalled is given up */
+    bool first_step_made;  /* of the task */
+    uint64_t restart_due_ms;
+    struct backoff restart;
+    bool settled;       /* it has said hello or failed, once */
+    bool hello_known;   /* `hello` is set */
+    bool hello_new;     /* and the agent has not looked at it */
+    struct hello hello; /* of its latest trainer */
+
+    bool has_attempt; /* BUSY, or until its result is acknowledged */
+    struct attempt attempt;
+    uint64_t report_due_ms;
+
+    struct http_call *call; /* NULL when there is no request */
+    enum slot_request request;
+    struct report_request report; /* in flight */
+    uint64_t asked_ms;            /* when the latest request was made */
+    uint64_t request_due_ms;      /* the next one not before */
+    struct backoff retry;
+};
+
+void slot_init(struct slot *slot, struct agent_shared *shared, uint32_t index);
+/* Ends its request. The slot is empty or its trainer's last event will not be waited for. */
+void slot_release(struct slot *slot);
+
+/* Does what is due at `now_ms`, the loop's time. */
+void slot_step(struct slot *slot, uint64_t now_ms);
+/* When slot_step has something to do, as far as time alone decides; UINT64_MAX = never. */
+uint64_t slot_due_ms(const struct slot *slot);
+
+/* Ends the trainer and the request for work; what it worked on becomes LOST. */
+void slot_stop(struct slot *slot);
+/* No trainer, and nothing that the daemon should be told. */
+bool slot_is_idle(const struct slot *slot);
+
+/* ---- between the slot's two sides ---- */
+
+void slot_step_request(struct slot *slot, uint64_t now_ms);
+uint64_t slot_request_due_ms(const struct slot *slot);
+/* Gives the trainer, which is READY, a task. */
+void slot_begin(struct slot *slot, const struct wire_task *task);
+/* Forgets the attempt; a trainer that still works on it is killed and replaced. */
+void slot_drop_attempt(struct slot *slot, const char *reason);
+
+#endif

@@ -1,0 +1,97 @@
+/* archscout-worker: the agent's program. */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "proto/http_client.h"
+#include "worker/agent.h"
+#include "worker/agent_process.h"
+
+enum { EXIT_USAGE = 2, EXIT_NO_TRAINER = 3 };
+
+/* Pipes must not land on 0, 1 or 2. */
+static int open_standard_descriptors(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    } while (fd >= 0 && fd <= 2);
+    return fd < 0 ? -errno : close(fd);
+}
+
+static uint32_t core_count(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > WIRE_SLOTS_MAX ? WIRE_SLOTS_MAX : (uint32_t)count;
+}
+
+/* The program that runs the trainers: the one asked for, or archscout-trainer beside this one. */
+static int find_trainer(const struct agent_options *options, char ret_path[PATH_MAX],
+                        struct error *error)
+{
+    if (options->trainer)
+        return process_find(options->trainer, ret_path, error);
+    char self[PATH_MAX];
+    char path[PATH_MAX + 32];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (length < 0)
+        return error_set(error, -errno, "", "cannot read /proc/self/exe");
+    self[length] = '\0';
+    snprintf(path, sizeof path, "%s/archscout-trainer", dirname(self));
+    return process_find(path, ret_path, error);
+}
+
+/* Asks to be stopped when the parent ends. 0, or -ESRCH where it has ended already. */
+static int follow_parent(void)
+{
+    pid_t parent = getppid();
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    return getppid() == parent ? 0 : -ESRCH;
+}
+
+static int run(const struct agent_options *options)
+{
+    const struct log log = {.program = "archscout-worker", .level = options->log_level, .fd = 2};
+    char trainer[PATH_MAX];
+    struct error error;
+    if (find_trainer(options, trainer, &error) < 0) {
+        log_line(&log, LOG_ERROR, "%s", error.message);
+        return EXIT_NO_TRAINER;
+    }
+    if (options->exit_with_parent && follow_parent() < 0)
+        return EXIT_SUCCESS;
+    if (open_standard_descriptors() < 0 || http_startup() < 0) {
+        log_line(&log, LOG_ERROR, "cannot start: out of memory or descriptors");
+        return EXIT_FAILURE;
+    }
+    log_line(&log, LOG_INFO, "version %s, %u slots on %s, trainer %s, server %s", ARCHSCOUT_VERSION,
+             options->slots, options->device, trainer, options->server);
+    int code = agent_run(options, trainer, &log, &error);
+    if (code < 0)
+        log_line(&log, LOG_ERROR, "%s", error.message);
+    http_shutdown();
+    return code == 0 ? EXIT_SUCCESS : code == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+    struct agent_options options;
+    struct error error;
+    int outcome = agent_options_parse(argc, argv, core_count(), &options, &error);
+    switch (outcome) {
+    case 0:
+        return run(&options);
+    case AGENT_OPTIONS_HELP:
+        fputs(agent_options_usage(), stdout);
+        return EXIT_SUCCESS;
+    case AGENT_OPTIONS_VERSION:
+        puts("archscout-worker " ARCHSCOUT_VERSION);
+        return EXIT_SUCCESS;
+    default:
+        fprintf(stderr, "archscout-worker: %s\nTry archscout-worker --help.\n", error.message);
+        return EXIT_USAGE;
+    }
+}
