@@ -14,7 +14,7 @@
 /* What a task's events said. */
 struct record {
     uint32_t epochs;
-    struct wire_epoch last_epoch;
+    struct wire_epoch first_epoch, last_epoch;
     uint64_t progress_calls, steps_done, steps_total;
     uint32_t notes;
     char note[512];
@@ -40,6 +40,8 @@ static void on_epoch(void *context, const struct wire_epoch *epoch)
     struct record *record = context;
     assert_int_equal(epoch->number, ++record->epochs);
     assert_int_equal(wire_epoch_validate(epoch, NULL), 0);
+    if (record->epochs == 1)
+        record->first_epoch = *epoch;
     record->last_epoch = *epoch;
 }
 
@@ -135,6 +137,20 @@ static void test_the_same_seed_gives_the_same_numbers(void **state)
     assert_true(first.loss != between.loss);
     bench_release(&bench);
     bench_release(&fresh);
+}
+
+/* At a rate that changes no weight, the loss under BN still depends on who shares a batch with whom. */
+static void test_each_epoch_has_other_batches(void **state)
+{
+    struct bench bench;
+    bench_init(state, &bench, 0);
+    struct wire_task task = small_task();
+    task.recipe.learning_rate = 1e-30;
+    task.epochs = 2;
+    struct wire_result result = bench_run(&bench, &task);
+    assert_int_equal(result.outcome, WIRE_OUTCOME_DONE);
+    assert_true(bench.record.first_epoch.train_loss != bench.record.last_epoch.train_loss);
+    bench_release(&bench);
 }
 
 static void test_the_split_seed_decides_what_is_held_out(void **state)
@@ -274,6 +290,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(test_a_small_network_learns_and_says_so),
         FIXTURE_TEST(test_the_same_seed_gives_the_same_numbers),
+        FIXTURE_TEST(test_each_epoch_has_other_batches),
         FIXTURE_TEST(test_the_split_seed_decides_what_is_held_out),
         FIXTURE_TEST(test_the_baseline_is_timed_once_for_a_shape),
         FIXTURE_TEST(test_an_absurd_learning_rate_ends_as_diverged),

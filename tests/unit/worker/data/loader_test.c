@@ -118,6 +118,29 @@ static void test_order_and_augmentation_follow_seed_and_epoch(void **state)
     loading_release(&other);
 }
 
+/* Without augmentation, so that nothing but the order can differ. */
+static void test_each_epoch_has_an_order_of_its_own(void **state)
+{
+    enum { IMAGES = TRAIN / BATCH * BATCH };
+    struct recipe recipe = {.batch = BATCH};
+    struct loading loading;
+    loading_init(state, &loading, &recipe, SIZE, 1);
+    float a[IMAGES * PIXELS], b[IMAGES * PIXELS];
+    uint32_t labels[IMAGES];
+    load_epoch(loading.loader, 0, a, labels);
+    load_epoch(loading.loader, 1, b, labels);
+    int moved_within = 0, moved_between = 0;
+    for (uint32_t i = 0; i < IMAGES; i++) {
+        int in_a = find_image(&loading, a + i * PIXELS),
+            in_b = find_image(&loading, b + i * PIXELS);
+        moved_within += in_a != (int)loading.split.train[i];
+        moved_between += in_a != in_b;
+    }
+    assert_true(moved_within > IMAGES / 2);
+    assert_true(moved_between > IMAGES / 2);
+    loading_release(&loading);
+}
+
 static void test_all_held_out_images_come_in_order_and_unaugmented(void **state)
 {
     struct recipe recipe = {.batch = BATCH, .flip = true, .shift = 2};
@@ -197,6 +220,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(test_an_epoch_has_distinct_training_images_with_their_labels),
         FIXTURE_TEST(test_order_and_augmentation_follow_seed_and_epoch),
+        FIXTURE_TEST(test_each_epoch_has_an_order_of_its_own),
         FIXTURE_TEST(test_all_held_out_images_come_in_order_and_unaugmented),
         FIXTURE_TEST(test_augmented_and_resized_values_equal_a_plain_computation),
         FIXTURE_TEST(test_too_few_images_for_a_batch_are_refused),

@@ -114,8 +114,10 @@ static void test_a_pack_cut_short_or_grown_is_noticed(void **state)
     const off_t lengths[] = {status.st_size + 1, status.st_size - 1, 4097, 4096, 4095, 10, 0};
     for (size_t i = 0; i < ARRAY_LENGTH(lengths); i++) {
         struct pack *pack;
+        struct error error = {0};
         assert_int_equal(truncate(path, lengths[i]), 0);
-        assert_int_equal(open_pack(path, source_fingerprint(&source), &pack, NULL), -EBADMSG);
+        assert_int_equal(open_pack(path, source_fingerprint(&source), &pack, &error), -EBADMSG);
+        assert_non_null(strstr(error.message, lengths[i] < 4096 ? "too short" : "expected"));
     }
 }
 
