@@ -31,9 +31,10 @@ struct run {
     struct loader *loader;
     struct plan *plan;
     struct step_clock clock;
-    uint64_t steps_done, steps_total;
-    bool out_of_memory;        /* the candidate's plan did not fit */
-    struct wire_result result; /* as far as it is known */
+    uint64_t trained, train_total; /* training steps */
+    uint64_t done, total;          /* steps of any kind */
+    bool out_of_memory;            /* the candidate's plan did not fit */
+    struct wire_result result;     /* as far as it is known */
 };
 
 static double now_s(void)
@@ -43,10 +44,14 @@ static double now_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-static void notify_progress(const struct run *run)
+/* One more step of any kind is done. */
+static void notify_progress(struct run *run)
 {
+    run->done++;
+    if (run->total < run->done)
+        run->total = run->done;
     if (run->events->on_progress)
-        run->events->on_progress(run->events->context, run->steps_done, run->steps_total);
+        run->events->on_progress(run->events->context, run->done, run->total);
 }
 
 static void notify_note(const struct run *run, const char *text)
@@ -137,7 +142,8 @@ static int open_data(struct run *run, struct error *error)
     r = loader_new(&options, &run->loader, error);
     if (r < 0)
         return r;
-    run->steps_total = task->epochs * loader_steps_per_epoch(run->loader);
+    run->train_total = task->epochs * loader_steps_per_epoch(run->loader);
+    run->total = run->train_total + task->epochs * loader_validation_batches(run->loader);
     return 0;
 }
 
@@ -167,20 +173,20 @@ static int train_step(struct run *run, uint64_t step, struct batch_result *sum, 
 {
     const uint64_t steps_per_epoch = loader_steps_per_epoch(run->loader);
     loader_train_batch(run->loader, step, plan_images(run->plan), plan_labels(run->plan));
-    double rate = recipe_learning_rate(&run->task->recipe, run->steps_done, run->steps_total,
-                                       steps_per_epoch);
+    double rate =
+        recipe_learning_rate(&run->task->recipe, run->trained, run->train_total, steps_per_epoch);
     struct batch_result batch;
     double seconds;
     int r = timed_step(run, rate, &batch, &seconds);
     if (r == -EDOM)
         return error_set(error, r, "", "the loss is not finite at step %" PRIu64 " of %" PRIu64,
-                         run->steps_done + 1, run->steps_total);
+                         run->trained + 1, run->train_total);
     if (r < 0)
         return error_set(error, r, "", "training step failed: %s", strerror(-r));
     step_clock_add(&run->clock, seconds);
-    if (run->steps_done == 0)
+    if (run->trained == 0)
         run->result.first_step_s = now_s() - run->start_s;
-    run->steps_done++;
+    run->trained++;
     run->result.images += run->task->recipe.batch;
     sum->loss += batch.loss;
     sum->correct += batch.correct;

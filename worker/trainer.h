@@ -41,7 +41,8 @@ struct trainer_options {
 /* Calls from inside trainer_run; any may be NULL. */
 struct trainer_events {
     void *context;
-    /* After every step of any kind. Steps that are not training (evaluation, timing) leave steps_done as it is. */
+    /* After every step of any kind: training steps, batches of held-out images, timed steps. How many are timed is not known
+     * beforehand: the total grows with them. */
     void (*on_progress)(void *context, uint64_t steps_done, uint64_t steps_total);
     void (*on_epoch)(void *context, const struct wire_epoch *epoch);
     void (*on_note)(void *context, const char *text); /* for the log */
