@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct part {
@@ -10,21 +11,36 @@ struct part {
     bool se;
 };
 
+/* Takes `mark` and the number behind it, of at most six digits. */
+static bool take_number(const char **text, const char *mark, unsigned *ret_number)
+{
+    size_t length = strlen(mark);
+    if (strncmp(*text, mark, length) != 0)
+        return false;
+    const char *digits = *text + length;
+    size_t count = strspn(digits, "0123456789");
+    if (count < 1 || count > 6)
+        return false;
+    *ret_number = (unsigned)strtoul(digits, NULL, 10);
+    *text = digits + count;
+    return true;
+}
+
 /* One stage's text, up to the next '|'. */
 static bool read_part(const char *text, struct part *ret_part)
 {
     struct part part = {.block = text[0] == 'm' ? 'M' : 'F'};
-    int end = 0;
     if (strncmp(text, "mb_", 3) == 0)
         text += 3;
     else if (strncmp(text, "fused_", 6) == 0)
         text += 6;
     else
         return false;
-    if (sscanf(text, "r%4u_k%4u_s%4u_e%4u_c%6u%n", &part.layers, &part.kernel, &part.stride,
-               &part.expansion, &part.channels, &end) != 5)
+    if (!take_number(&text, "r", &part.layers) || !take_number(&text, "_k", &part.kernel) ||
+        !take_number(&text, "_s", &part.stride) || !take_number(&text, "_e", &part.expansion) ||
+        !take_number(&text, "_c", &part.channels))
         return false;
-    part.se = strncmp(text + end, "_se", 3) == 0;
+    part.se = strncmp(text, "_se", 3) == 0;
     *ret_part = part;
     return true;
 }

@@ -169,6 +169,21 @@ for rule in includes banned size words headers links format; do
     fi
 done
 
+# clang-tidy is no rule of ctest (it needs a build), but its configuration has to find something, too.
+if command -v clang-tidy >/dev/null; then
+    fresh_tree
+    cp "$rules/../../.clang-tidy" "$tree/"
+    printf '#include <string.h>\nvoid f(int *p);\nvoid f(int *p)\n{\n    memset(p, 4, 0);\n}\n' >"$tree/a.c"
+    output=$(clang-tidy "$tree/a.c" -- 2>&1) && status=0 || status=$?
+    if [ "$status" -eq 1 ] && grep -qF bugprone-suspicious-memset-usage <<<"$output"; then
+        verdict yes
+    else
+        verdict no "clang-tidy ended with $status on a memset of no bytes"
+    fi
+else
+    echo "clang-tidy: SKIP, not installed"
+fi
+
 fresh_tree
 status=0
 output=$("$rules/size.sh" "$tree" 2>&1) || status=$?
