@@ -1,0 +1,168 @@
+#include "daemon/config.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "daemon/coordinator.h"
+
+enum { DIRECTORY_MODE = 0700, DIGITS_MAX = 9 };
+
+const char config_help[] =
+    "Usage: archscoutd [OPTION]...\n"
+    "Runs neural architecture searches: keeps the queue, gives work to archscout-worker, answers\n"
+    "the archscout command and anything else that speaks HTTP and JSON.\n"
+    "\n"
+    "  --state DIR            where everything is kept (default: $XDG_STATE_HOME/archscout,\n"
+    "                         else ~/.local/state/archscout); made if missing\n"
+    "  --listen ADDRESS:PORT  loopback address to listen on (default: 127.0.0.1:7700);\n"
+    "                         [::1]:7700 works too, port 0 takes a free one\n"
+    "  --local-worker         start an archscout-worker on this machine, too\n"
+    "  --slots N              candidates that it trains at a time (default: one a core)\n"
+    "  --data DIR             directory with its data sets\n"
+    "  --lease-seconds N      a worker that is silent for so long loses its work (default: 30)\n"
+    "  --version              print the version and exit\n"
+    "  --help                 print this and exit\n"
+    "\n"
+    "Exit status: 0 after SIGTERM or SIGINT, 1 when it can't start or go on, 2 for a wrong\n"
+    "command line.\n";
+
+static int parse_number(const char *name, const char *text, uint32_t max, uint32_t *ret_number,
+                        struct error *error)
+{
+    size_t length = strlen(text);
+    unsigned long number = 0;
+    if (length > 0 && length <= DIGITS_MAX && strspn(text, "0123456789") == length)
+        number = strtoul(text, NULL, 10);
+    if (number < 1 || number > max)
+        return error_set(error, -EINVAL, "",
+                         "--%s must be a whole number from 1 to %u, not '%.40s'", name, max, text);
+    *ret_number = (uint32_t)number;
+    return 0;
+}
+
+static int set_state(const char *given, const char *home, const char *state_home,
+                     struct config *config, struct error *error)
+{
+    int length = 0;
+    if (given)
+        length = snprintf(config->state, sizeof config->state, "%s", given);
+    else if (state_home && *state_home == '/')
+        length = snprintf(config->state, sizeof config->state, "%s/archscout", state_home);
+    else if (home && *home)
+        length = snprintf(config->state, sizeof config->state, "%s/.local/state/archscout", home);
+    if (length == 0)
+        return error_set(error, -EINVAL, "",
+                         "no place to keep state: give --state DIR, or set XDG_STATE_HOME or HOME");
+    if ((size_t)length >= sizeof config->state)
+        return error_set(error, -ENAMETOOLONG, "", "the state directory's name is too long");
+    return 0;
+}
+
+enum option_code {
+    OPTION_STATE = 1,
+    OPTION_LISTEN,
+    OPTION_WORKER,
+    OPTION_SLOTS,
+    OPTION_DATA,
+    OPTION_LEASE,
+    OPTION_VERSION,
+    OPTION_HELP
+};
+
+static const struct option long_options[] = {
+    {"state", required_argument, NULL, OPTION_STATE},
+    {"listen", required_argument, NULL, OPTION_LISTEN},
+    {"local-worker", no_argument, NULL, OPTION_WORKER},
+    {"slots", required_argument, NULL, OPTION_SLOTS},
+    {"data", required_argument, NULL, OPTION_DATA},
+    {"lease-seconds", required_argument, NULL, OPTION_LEASE},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0}};
+
+/* 0, or -EINVAL. */
+static int set_option(int option, const char *value, struct config *config, const char **state,
+                      struct error *error)
+{
+    switch (option) {
+    case OPTION_STATE:
+        *state = value;
+        return 0;
+    case OPTION_LISTEN:
+        config->listen = value;
+        return 0;
+    case OPTION_WORKER:
+        config->local_worker = true;
+        return 0;
+    case OPTION_SLOTS:
+        return parse_number("slots", value, WORKER_SLOTS_MAX, &config->slots, error);
+    case OPTION_DATA:
+        config->data = value;
+        return 0;
+    case OPTION_LEASE:
+        return parse_number("lease-seconds", value, LEASE_SECONDS_MAX, &config->lease_seconds,
+                            error);
+    case OPTION_VERSION:
+        config->version = true;
+        return 0;
+    case OPTION_HELP:
+        config->help = true;
+        return 0;
+    default:
+        return error_set(error, -EINVAL, "", "unknown option");
+    }
+}
+
+int config_parse(int argc, char *const *argv, const char *home, const char *state_home,
+                 struct config *ret_config, struct error *error)
+{
+    struct config config = {.listen = "127.0.0.1:7700"};
+    const char *state = NULL;
+    int option = 0;
+    optind = 0; /* glibc: start anew */
+    while ((option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
+        if (option == ':')
+            return error_set(error, -EINVAL, "", "%s needs a value", argv[optind - 1]);
+        if (option == '?')
+            return error_set(error, -EINVAL, "", "unknown option %s", argv[optind - 1]);
+        int r = set_option(option, optarg, &config, &state, error);
+        if (r < 0)
+            return r;
+    }
+    if (config.help || config.version) {
+        *ret_config = config;
+        return 0;
+    }
+    if (optind < argc)
+        return error_set(error, -EINVAL, "", "unexpected argument '%.80s'", argv[optind]);
+    if (!config.local_worker && (config.slots || config.data))
+        return error_set(error, -EINVAL, "", "--slots and --data go with --local-worker");
+    int r = set_state(state, home, state_home, &config, error);
+    if (r == 0)
+        *ret_config = config;
+    return r;
+}
+
+int config_make_directory(const char *path, struct error *error)
+{
+    char prefix[PATH_MAX];
+    struct stat status;
+    for (size_t i = 1; path[i - 1]; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        snprintf(prefix, sizeof prefix, "%.*s", (int)i, path);
+        if (mkdir(prefix, DIRECTORY_MODE) < 0 && errno != EEXIST)
+            return error_set(error, -errno, "", "cannot make the directory %s: %s", prefix,
+                             strerror(errno));
+    }
+    if (stat(path, &status) < 0)
+        return error_set(error, -errno, "", "cannot use the directory %s: %s", path,
+                         strerror(errno));
+    if (!S_ISDIR(status.st_mode))
+        return error_set(error, -ENOTDIR, "", "%s is not a directory", path);
+    return 0;
+}

@@ -1,0 +1,242 @@
+#include "daemon/http_internal.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { SWEEP_MS = 250, LIVENESS_SWEEPS = 4, MHD_ROUNDS_MAX = 16 };
+
+static void on_timer(uv_timer_t *timer);
+
+/* Lets libmicrohttpd do what it can without blocking, and arms the timer that it asks for. */
+static void pump(struct http_server *server)
+{
+    MHD_UNSIGNED_LONG_LONG timeout_ms = 0;
+    server->run_again = true;
+    if (server->running)
+        return;
+    server->running = true;
+    for (int i = 0; server->run_again && i < MHD_ROUNDS_MAX; i++) {
+        server->run_again = false;
+        MHD_run(server->mhd);
+    }
+    server->running = false;
+    if (server->run_again)
+        uv_timer_start(&server->timer, on_timer, 0, 0);
+    else if (MHD_get_timeout(server->mhd, &timeout_ms) == MHD_YES)
+        uv_timer_start(&server->timer, on_timer, timeout_ms, 0);
+    else
+        uv_timer_stop(&server->timer);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    pump(timer->data);
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    (void)status;
+    (void)events;
+    pump(poll->data);
+}
+
+static void sweep_parked(struct http_server *server, bool check_liveness)
+{
+    uint64_t now = http_now_ms(server);
+    struct http_exchange *exchange = NULL, *next = NULL;
+    for (exchange = TAILQ_FIRST(&server->parked); exchange; exchange = next) {
+        next = TAILQ_NEXT(exchange, link);
+        if (check_liveness && !http_exchange_is_alive(exchange))
+            http_exchange_wake(exchange, HTTP_WAKE_GONE);
+        else if (now >= exchange->deadline_ms)
+            http_exchange_wake(exchange, HTTP_WAKE_DEADLINE);
+    }
+}
+
+static void sweep_peers(struct http_server *server)
+{
+    static const uint64_t limit_ms[] = {
+        [PHASE_HEAD] = HTTP_HEAD_MS_MAX, [PHASE_BODY] = HTTP_BODY_MS_MAX,
+        [PHASE_WAIT] = UINT64_MAX,       [PHASE_REPLY] = HTTP_REPLY_MS_MAX,
+        [PHASE_STREAM] = UINT64_MAX,
+    };
+    uint64_t now = http_now_ms(server);
+    struct peer *peer = NULL;
+    TAILQ_FOREACH(peer, &server->peers, link)
+    {
+        if (now - peer->since_ms > limit_ms[peer->phase])
+            shutdown(peer->fd, SHUT_RDWR); /* libmicrohttpd sees the end of input and closes it */
+    }
+}
+
+static void on_sweep(uv_timer_t *timer)
+{
+    struct http_server *server = timer->data;
+    uint64_t now = http_now_ms(server);
+    struct http_exchange *exchange = NULL;
+    sweep_parked(server, server->sweeps++ % LIVENESS_SWEEPS == 0);
+    sweep_peers(server);
+    TAILQ_FOREACH(exchange, &server->streams, link)
+    {
+        if (now - exchange->sent_ms < HTTP_HEARTBEAT_MS)
+            continue;
+        exchange->heartbeat_due = true;
+        http_exchange_resume(exchange);
+    }
+    pump(server);
+}
+
+/* ---- the server ---- */
+
+static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct http_server *server = cls;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        const union MHD_ConnectionInfo *info =
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        struct peer *peer = calloc(1, sizeof *peer);
+        *context = peer;
+        if (!peer || !info)
+            return;
+        peer->fd = info->connect_fd;
+        peer->since_ms = http_now_ms(server);
+        TAILQ_INSERT_TAIL(&server->peers, peer, link);
+        return;
+    }
+    struct peer *peer = *context;
+    if (!peer)
+        return;
+    TAILQ_REMOVE(&server->peers, peer, link);
+    free(peer);
+    *context = NULL;
+}
+
+static struct MHD_Daemon *start_mhd(struct http_server *server)
+{
+    unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME;
+    return MHD_start_daemon(flags, 0, NULL, NULL, http_on_request, server, MHD_OPTION_LISTEN_SOCKET,
+                            server->options.listen_fd, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                            MHD_OPTION_CONNECTION_LIMIT, (unsigned)HTTP_CONNECTIONS_MAX,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_CONNECTION_BYTES,
+                            MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)HTTP_IDLE_SECONDS_MAX,
+                            MHD_OPTION_URI_LOG_CALLBACK, http_on_target, server,
+                            MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, server,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, server, MHD_OPTION_END);
+}
+
+int http_server_new(const struct http_options *options, struct http_server **ret_server)
+{
+    struct http_server *server = calloc(1, sizeof *server);
+    if (!server) {
+        close(options->listen_fd);
+        return -ENOMEM;
+    }
+    server->options = *options;
+    TAILQ_INIT(&server->parked);
+    TAILQ_INIT(&server->replies);
+    TAILQ_INIT(&server->streams);
+    TAILQ_INIT(&server->peers);
+    server->mhd = start_mhd(server);
+    if (!server->mhd) {
+        free(server);
+        return -EIO;
+    }
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(server->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+    int r = uv_poll_init(options->loop, &server->poll, info->epoll_fd);
+    if (r < 0) {
+        MHD_stop_daemon(server->mhd);
+        free(server);
+        return r;
+    }
+    uv_timer_init(options->loop, &server->timer);
+    uv_timer_init(options->loop, &server->sweep);
+    server->handles_open = 3;
+    server->poll.data = server->timer.data = server->sweep.data = server;
+    uv_poll_start(&server->poll, UV_READABLE, on_poll);
+    uv_timer_start(&server->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
+    *ret_server = server;
+    return 0;
+}
+
+bool http_server_has_replies(const struct http_server *server)
+{
+    return !TAILQ_EMPTY(&server->replies);
+}
+
+void http_server_release(struct http_server *server, bool durable)
+{
+    struct http_exchange *exchange = NULL;
+    if (TAILQ_EMPTY(&server->replies))
+        return;
+    while ((exchange = TAILQ_FIRST(&server->replies)))
+        http_exchange_release(exchange, durable);
+    pump(server);
+}
+
+static void resume_streams(struct http_server *server)
+{
+    struct http_exchange *exchange = NULL;
+    TAILQ_FOREACH(exchange, &server->streams, link)
+    {
+        http_exchange_resume(exchange);
+    }
+}
+
+void http_server_quiesce(struct http_server *server)
+{
+    struct http_exchange *exchange = NULL;
+    if (server->quiescing)
+        return;
+    server->quiescing = true;
+    MHD_socket listen_fd = MHD_quiesce_daemon(server->mhd);
+    if (listen_fd != MHD_INVALID_SOCKET)
+        close(listen_fd);
+    while ((exchange = TAILQ_FIRST(&server->parked))) {
+        http_exchange_wake(exchange, HTTP_WAKE_SHUTDOWN);
+        assert(!exchange->is_parked);
+    }
+    resume_streams(server);
+    pump(server);
+}
+
+bool http_server_is_quiet(const struct http_server *server)
+{
+    return server->exchange_count == 0;
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct http_server *server = handle->data;
+    if (--server->handles_open > 0)
+        return;
+    void (*closed)(void *context) = server->closed;
+    void *context = server->closed_context;
+    free(server);
+    closed(context);
+}
+
+/* libmicrohttpd must not be stopped while a connection is suspended. */
+void http_server_close(struct http_server *server, void (*closed)(void *context), void *context)
+{
+    struct http_exchange *exchange = NULL;
+    server->closed = closed;
+    server->closed_context = context;
+    server->quiescing = true;
+    while ((exchange = TAILQ_FIRST(&server->parked)))
+        http_exchange_wake(exchange, HTTP_WAKE_GONE);
+    TAILQ_FOREACH(exchange, &server->replies, link)
+    {
+        http_exchange_resume(exchange);
+    }
+    resume_streams(server);
+    uv_poll_stop(&server->poll);
+    MHD_stop_daemon(server->mhd);
+    assert(server->exchange_count == 0);
+    uv_close((uv_handle_t *)&server->poll, on_handle_closed);
+    uv_close((uv_handle_t *)&server->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&server->sweep, on_handle_closed);
+}
