@@ -35,6 +35,15 @@ enum outcome {
 /* "running", "done", "diverged", "out_of_memory", "lost", "failed", "cancelled" */
 const char *outcome_name(enum outcome outcome);
 
+/* Why an attempt ended. Values are stored. */
+enum attempt_cause {
+    CAUSE_NONE = 0,     /* it runs */
+    CAUSE_RESULT = 1,   /* its worker delivered a result that counts */
+    CAUSE_KEPT = 2,     /* its worker delivered a result after the search was cancelled */
+    CAUSE_EXPIRED = 3,  /* its lease ran out */
+    CAUSE_ABANDONED = 4 /* its worker asked for other work after the search was cancelled */
+};
+
 /* One attempt at training one candidate at one rung. Pointers stay valid until the next
  * coordinator_begin. */
 struct task {

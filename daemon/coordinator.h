@@ -97,6 +97,8 @@ bool coordinator_take_work(struct coordinator *coordinator);
 bool coordinator_take_events(struct coordinator *coordinator);
 /* 0, or the negative code for which operations are refused at present (readyz). */
 int coordinator_ready(const struct coordinator *coordinator) MUST_USE;
+/* What the store said when it failed last; "" = never. For the log. */
+const char *coordinator_problem(const struct coordinator *coordinator);
 
 /* ---- people ---- */
 

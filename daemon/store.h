@@ -87,15 +87,6 @@ int store_each_candidate(struct store *store, store_visit_candidate *visit, void
 
 /* ---- attempts ---- */
 
-/* Why an attempt ended. Values are stored. */
-enum attempt_cause {
-    CAUSE_NONE = 0,     /* it runs */
-    CAUSE_RESULT = 1,   /* its worker delivered a result that counts */
-    CAUSE_KEPT = 2,     /* its worker delivered a result after the search was cancelled */
-    CAUSE_EXPIRED = 3,  /* its lease ran out */
-    CAUSE_ABANDONED = 4 /* its worker asked for other work after the search was cancelled */
-};
-
 struct attempt_row {
     uint64_t id, search, candidate;
     uint32_t rung;
@@ -148,6 +139,10 @@ int store_insert_result(struct store *store, const struct result_row *row) MUST_
 typedef int store_visit_result(void *context, const struct result_row *row);
 /* By (search, candidate, rung). */
 int store_each_result(struct store *store, store_visit_result *visit, void *context) MUST_USE;
+
+/* The candidate's result to the visitor, whose return value is returned; -ENOENT. */
+int store_find_result(struct store *store, uint64_t search, uint64_t candidate,
+                      store_visit_result *visit, void *context) MUST_USE;
 
 /* ---- events ---- */
 

@@ -133,12 +133,16 @@ static struct result_row read_result(sqlite3_stmt *s)
     };
 }
 
+/* The columns of read_result, in its order. */
+#define RESULT_COLUMNS                                                                             \
+    "search, candidate, rung, ifnull(position, -1), attempt, attempts, outcome, accuracy, loss, "  \
+    "step_s,"                                                                                      \
+    " step_spread_s, step_blocks, baseline_s, reward, seconds, images, accepted_us"
+
 int store_each_result(struct store *store, store_visit_result *visit, void *context)
 {
     static const char sql[] =
-        "SELECT search, candidate, rung, ifnull(position, -1), attempt, attempts, outcome,"
-        " accuracy, loss, step_s, step_spread_s, step_blocks, baseline_s, reward, seconds,"
-        " images, accepted_us FROM results ORDER BY search, candidate, rung";
+        "SELECT " RESULT_COLUMNS " FROM results ORDER BY search, candidate, rung";
     struct binder binder;
     int r = store_begin_query(store, STATEMENT_EACH_RESULT, sql, &binder);
     if (r < 0)
@@ -152,4 +156,24 @@ int store_each_result(struct store *store, store_visit_result *visit, void *cont
         }
     }
     return r;
+}
+
+int store_find_result(struct store *store, uint64_t search, uint64_t candidate,
+                      store_visit_result *visit, void *context)
+{
+    static const char sql[] =
+        "SELECT " RESULT_COLUMNS " FROM results WHERE search = ? AND candidate = ? AND rung = 0";
+    struct binder binder;
+    int r = store_begin_query(store, STATEMENT_FIND_RESULT, sql, &binder);
+    if (r < 0)
+        return r;
+    bind_integer(&binder, search);
+    bind_integer(&binder, candidate);
+    r = store_next(store, &binder);
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
+    struct result_row row = read_result(binder.statement);
+    int answer = visit(context, &row);
+    store_end_query(&binder);
+    return answer;
 }

@@ -118,8 +118,8 @@ struct candidate_query {
     enum candidate_sort sort;
     enum objective objective; /* for CANDIDATE_SORT_OBJECTIVE */
     bool worst_first;         /* default is best first: by objective_sign; number: ascending */
-    const struct reward
-        *reward; /* NULL = the spec's; else re-scored, nothing retrained (GET ranking) */
+    /* With SORT_REWARD: NULL = the spec's, else re-scored, nothing retrained (GET ranking). */
+    const struct reward *reward;
     struct candidate_cursor after;
     uint32_t limit; /* 1 .. PAGE_ITEMS_MAX */
 };
