@@ -173,12 +173,12 @@ done
 if command -v clang-tidy >/dev/null; then
     fresh_tree
     cp "$rules/../../.clang-tidy" "$tree/"
-    printf '#include <string.h>\nvoid f(int *p);\nvoid f(int *p)\n{\n    memset(p, 4, 0);\n}\n' >"$tree/a.c"
+    printf '#include <string.h>\nvoid f(int *p);\nvoid f(int *p)\n{\n    memset(p, 6000, 4);\n}\n' >"$tree/a.c"
     output=$(clang-tidy "$tree/a.c" -- 2>&1) && status=0 || status=$?
     if [ "$status" -eq 1 ] && grep -qF bugprone-suspicious-memset-usage <<<"$output"; then
         verdict yes
     else
-        verdict no "clang-tidy ended with $status on a memset of no bytes"
+        verdict no "clang-tidy ended with $status on a memset with 6000"
     fi
 else
     echo "clang-tidy: SKIP, not installed"
