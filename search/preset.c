@@ -96,36 +96,36 @@ struct preset {
     double width, depth;
     enum scale_rounding rounding;
     uint32_t stem_stride;
-    uint32_t image_size;
+    struct problem usual;
 };
 
 /* Sorted by name. */
 static const struct preset presets[] = {
-    {"archscout-reference", &reference, 1.0, 1.0, SCALE_ROUND_V2, 1, 32},
-    {"efficientnet-b0", &base_v1, 1.0, 1.0, SCALE_ROUND_V1, 2, 224},
-    {"efficientnet-b1", &base_v1, 1.0, 1.1, SCALE_ROUND_V1, 2, 240},
-    {"efficientnet-b2", &base_v1, 1.1, 1.2, SCALE_ROUND_V1, 2, 260},
-    {"efficientnet-b3", &base_v1, 1.2, 1.4, SCALE_ROUND_V1, 2, 300},
-    {"efficientnet-b4", &base_v1, 1.4, 1.8, SCALE_ROUND_V1, 2, 380},
-    {"efficientnet-b5", &base_v1, 1.6, 2.2, SCALE_ROUND_V1, 2, 456},
-    {"efficientnet-b6", &base_v1, 1.8, 2.6, SCALE_ROUND_V1, 2, 528},
-    {"efficientnet-b7", &base_v1, 2.0, 3.1, SCALE_ROUND_V1, 2, 600},
-    {"efficientnet-b8", &base_v1, 2.2, 3.6, SCALE_ROUND_V1, 2, 672},
-    {"efficientnet-l2", &base_v1, 4.3, 5.3, SCALE_ROUND_V1, 2, 800},
-    {"efficientnetv2-b0", &base_v2, 1.0, 1.0, SCALE_ROUND_V2, 2, 192},
-    {"efficientnetv2-b0-small-images", &base_v2, 1.0, 1.0, SCALE_ROUND_V2, 1, 32},
-    {"efficientnetv2-b1", &base_v2, 1.0, 1.1, SCALE_ROUND_V2, 2, 192},
-    {"efficientnetv2-b1-small-images", &base_v2, 1.0, 1.1, SCALE_ROUND_V2, 1, 32},
-    {"efficientnetv2-b2", &base_v2, 1.1, 1.2, SCALE_ROUND_V2, 2, 208},
-    {"efficientnetv2-b2-small-images", &base_v2, 1.1, 1.2, SCALE_ROUND_V2, 1, 32},
-    {"efficientnetv2-b3", &base_v2, 1.2, 1.4, SCALE_ROUND_V2, 2, 240},
-    {"efficientnetv2-b3-small-images", &base_v2, 1.2, 1.4, SCALE_ROUND_V2, 1, 32},
-    {"efficientnetv2-l", &v2_l, 1.0, 1.0, SCALE_ROUND_V2, 2, 384},
-    {"efficientnetv2-m", &v2_m, 1.0, 1.0, SCALE_ROUND_V2, 2, 384},
-    {"efficientnetv2-s", &v2_s, 1.0, 1.0, SCALE_ROUND_V2, 2, 300},
-    {"efficientnetv2-s-arxiv1", &v2_s_arxiv1, 1.0, 1.0, SCALE_ROUND_V2, 2, 288},
-    {"efficientnetv2-s-small-images", &v2_s, 1.0, 1.0, SCALE_ROUND_V2, 1, 32},
-    {"efficientnetv2-xl", &v2_xl, 1.0, 1.0, SCALE_ROUND_V2, 2, 384},
+    {"archscout-reference", &reference, 1.0, 1.0, SCALE_ROUND_V2, 1, {32, 3, 10}},
+    {"efficientnet-b0", &base_v1, 1.0, 1.0, SCALE_ROUND_V1, 2, {224, 3, 1000}},
+    {"efficientnet-b1", &base_v1, 1.0, 1.1, SCALE_ROUND_V1, 2, {240, 3, 1000}},
+    {"efficientnet-b2", &base_v1, 1.1, 1.2, SCALE_ROUND_V1, 2, {260, 3, 1000}},
+    {"efficientnet-b3", &base_v1, 1.2, 1.4, SCALE_ROUND_V1, 2, {300, 3, 1000}},
+    {"efficientnet-b4", &base_v1, 1.4, 1.8, SCALE_ROUND_V1, 2, {380, 3, 1000}},
+    {"efficientnet-b5", &base_v1, 1.6, 2.2, SCALE_ROUND_V1, 2, {456, 3, 1000}},
+    {"efficientnet-b6", &base_v1, 1.8, 2.6, SCALE_ROUND_V1, 2, {528, 3, 1000}},
+    {"efficientnet-b7", &base_v1, 2.0, 3.1, SCALE_ROUND_V1, 2, {600, 3, 1000}},
+    {"efficientnet-b8", &base_v1, 2.2, 3.6, SCALE_ROUND_V1, 2, {672, 3, 1000}},
+    {"efficientnet-l2", &base_v1, 4.3, 5.3, SCALE_ROUND_V1, 2, {800, 3, 1000}},
+    {"efficientnetv2-b0", &base_v2, 1.0, 1.0, SCALE_ROUND_V2, 2, {192, 3, 1000}},
+    {"efficientnetv2-b0-small-images", &base_v2, 1.0, 1.0, SCALE_ROUND_V2, 1, {32, 3, 10}},
+    {"efficientnetv2-b1", &base_v2, 1.0, 1.1, SCALE_ROUND_V2, 2, {192, 3, 1000}},
+    {"efficientnetv2-b1-small-images", &base_v2, 1.0, 1.1, SCALE_ROUND_V2, 1, {32, 3, 10}},
+    {"efficientnetv2-b2", &base_v2, 1.1, 1.2, SCALE_ROUND_V2, 2, {208, 3, 1000}},
+    {"efficientnetv2-b2-small-images", &base_v2, 1.1, 1.2, SCALE_ROUND_V2, 1, {32, 3, 10}},
+    {"efficientnetv2-b3", &base_v2, 1.2, 1.4, SCALE_ROUND_V2, 2, {240, 3, 1000}},
+    {"efficientnetv2-b3-small-images", &base_v2, 1.2, 1.4, SCALE_ROUND_V2, 1, {32, 3, 10}},
+    {"efficientnetv2-l", &v2_l, 1.0, 1.0, SCALE_ROUND_V2, 2, {384, 3, 1000}},
+    {"efficientnetv2-m", &v2_m, 1.0, 1.0, SCALE_ROUND_V2, 2, {384, 3, 1000}},
+    {"efficientnetv2-s", &v2_s, 1.0, 1.0, SCALE_ROUND_V2, 2, {300, 3, 1000}},
+    {"efficientnetv2-s-arxiv1", &v2_s_arxiv1, 1.0, 1.0, SCALE_ROUND_V2, 2, {288, 3, 1000}},
+    {"efficientnetv2-s-small-images", &v2_s, 1.0, 1.0, SCALE_ROUND_V2, 1, {32, 3, 10}},
+    {"efficientnetv2-xl", &v2_xl, 1.0, 1.0, SCALE_ROUND_V2, 2, {384, 3, 1000}},
 };
 
 size_t preset_count(void)
@@ -138,10 +138,10 @@ const char *preset_name(size_t index)
     return index < ARRAY_LENGTH(presets) ? presets[index].name : NULL;
 }
 
-uint32_t preset_image_size(size_t index)
+struct problem preset_problem(size_t index)
 {
     assert(index < ARRAY_LENGTH(presets));
-    return presets[index].image_size;
+    return presets[index].usual;
 }
 
 static int preset_unknown(const char *name, struct error *error)

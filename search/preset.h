@@ -11,8 +11,9 @@
 
 size_t preset_count(void);
 const char *preset_name(size_t index); /* sorted; NULL past the end */
-/* The image size that the model was published for (training), or a fitting one for small images. */
-uint32_t preset_image_size(size_t index);
+/* What the model was published for (its training size, 3 channels, 1000 classes); small-image variants: 32 pixels, 10
+ * classes. `index` is below preset_count(). */
+struct problem preset_problem(size_t index);
 /* -ENOENT with a message that names the nearest preset, or all of them. */
 int preset_find(const char *name, struct architecture *ret_architecture,
                 struct error *error) MUST_USE;

@@ -1,30 +1,30 @@
-/* The spec: the JSON text that describes one search, read and resolved. Immutable once parsed. */
+/* The spec: the JSON text that describes one search, read and resolved. Immutable once parsed.
+ *
+ * Every field but "dataset" and "space" has a default; docs/spec.md lists them. */
 #ifndef SEARCH_SPEC_H
 #define SEARCH_SPEC_H
 
-#include "search/cost.h"
 #include "search/dataset.h"
 #include "search/objective.h"
 #include "search/pareto.h"
+#include "search/pricing.h"
 #include "search/recipe.h"
-#include "search/space.h"
+#include "search/text.h"
 
 enum {
     SPEC_TEXT_MAX = 1 << 20, /* bytes */
     SPEC_NAME_SIZE = 128,
     SPEC_CANDIDATES_MAX = 1000000,
-    SPEC_PARALLEL_MAX = 4096
-};
-
-/* 0 = no limit */
-struct constraints {
-    uint64_t params_max, macs_max, memory_max; /* memory: activation bytes of one image */
+    SPEC_PARALLEL_MAX = 4096,
+    SPEC_PRIORITY_MAX = 1000, /* and as much below 0 */
+    SPEC_POPULATION_MAX = 10000,
+    STRATEGY_NAME_SIZE = 32
 };
 
 struct strategy_options {
-    char name[32];       /* "random", "evolution" */
-    uint32_t population; /* evolution */
-    uint32_t sample;     /* evolution: tournament size */
+    char name[STRATEGY_NAME_SIZE]; /* one of strategy_name */
+    uint32_t population;           /* evolution */
+    uint32_t sample;               /* evolution: tournament size, at most the population */
 };
 
 struct spec {
@@ -32,6 +32,8 @@ struct spec {
     struct dataset dataset;
     uint64_t train_images, validation_images; /* both taken from the training split */
     struct space *space;
+    struct pricing *pricing; /* of the space on the problem */
+    char *space_text;        /* the space as submitted, compact JSON */
     enum objective objectives[PARETO_OBJECTIVES_MAX];
     size_t objective_count;
     struct reward reward;
@@ -55,15 +57,22 @@ struct spec_datasets {
     void *context;
 };
 
-/* Reads and checks the whole text. Refuses unknown and duplicate keys, NaN, too deep nesting, sizes
- * that do not fit the data set, an empty space, and a space in which nothing meets the constraints
- * (naming the limit that binds and the nearest value that would work). -EINVAL with a pointer into
- * the text, -E2BIG, -ENOMEM. */
+/* Reads and checks the whole text. Refuses unknown and duplicate keys, NaN, too deep nesting, sizes that do not fit the
+ * data set, an empty space, and a space in which nothing meets the constraints (naming the limit that binds and the
+ * nearest value that would work). `datasets` may be NULL: the well-known ones. -EINVAL with a pointer into the text,
+ * -E2BIG, -ENOMEM. In the library archscout_search_json. */
 int spec_parse(const char *json, size_t json_length, const struct spec_datasets *datasets,
                struct spec **ret_spec, struct error *error) MUST_USE;
 void spec_free(struct spec *spec);
 
+/* Appends the spec with every default resolved, as JSON that spec_parse reads back to the same spec. -ENOMEM, -E2BIG. In
+ * the library archscout_search_json. */
+int spec_to_json(const struct spec *spec, struct text *text) MUST_USE;
+
 /* True where the costs are within the limits. */
 bool spec_feasible(const struct spec *spec, const struct cost *cost);
+
+/* What reward_of divides by: the baseline's costs, and 1 for accuracy, step time and loss. */
+struct measures spec_baseline_measures(const struct spec *spec);
 
 #endif

@@ -1,0 +1,40 @@
+/* What every strategy keeps: which encodings were proposed, and ways to draw one that is feasible and new. Used by the
+ * strategies only. */
+#ifndef SEARCH_PROPOSALS_H
+#define SEARCH_PROPOSALS_H
+
+#include "search/random.h"
+#include "search/spec.h"
+
+struct proposals {
+    const struct spec *spec;
+    uint32_t stage_count;
+    uint16_t *choices; /* stage_count of them a proposal, in order */
+    uint64_t count, capacity;
+    uint64_t *seen; /* set of architecture hashes, open addressing; 0 = free */
+    size_t seen_size;
+    bool enumerable; /* small enough to go through all encodings */
+    /* All encodings before it, in the order of their choices, are infeasible or proposed; it only moves on. Stays at the
+     * start where the space is not enumerable. */
+    struct encoding first_untried;
+    bool all_tried;
+};
+
+void proposals_init(struct proposals *proposals, const struct spec *spec);
+void proposals_release(struct proposals *proposals);
+
+/* Proposal k, which is below the count. */
+void proposals_get(const struct proposals *proposals, uint64_t k, struct encoding *ret_encoding);
+
+/* Records the next proposal. -ENOMEM changes nothing. */
+int proposals_add(struct proposals *proposals, const struct encoding *encoding) MUST_USE;
+
+/* True where the encoding meets the limits and its architecture was not proposed. */
+bool proposals_allow(const struct proposals *proposals, const struct encoding *encoding);
+
+enum { PROPOSALS_NONE = 1 };
+/* Draws an encoding that is allowed, uniformly but for those that few draws find. 0, PROPOSALS_NONE. */
+int proposals_draw(struct proposals *proposals, struct random_stream *random,
+                   struct encoding *ret_encoding) MUST_USE;
+
+#endif

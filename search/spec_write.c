@@ -1,0 +1,84 @@
+#include "search/spec.h"
+
+#include "search/export_json.h"
+#include "search/json_write.h"
+#include "search/recipe_json.h"
+
+#include <string.h>
+
+static json_t *whole(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+static json_t *objectives_write(const struct spec *spec)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < spec->objective_count; i++) {
+        if (json_array_append_new(list, json_string(objective_name(spec->objectives[i]))) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static json_t *reward_write(const struct spec *spec)
+{
+    json_t *object = json_object();
+    for (int i = 0; object && i < OBJECTIVE_COUNT; i++) {
+        double exponent = spec->reward.exponent[i];
+        if (exponent != 0 && json_object_set_new(object, objective_name((enum objective)i),
+                                                 json_real(exponent)) < 0) {
+            json_decref(object);
+            return NULL;
+        }
+    }
+    return object;
+}
+
+static json_t *constraints_write(const struct spec *spec)
+{
+    json_t *object = json_object();
+    for (int i = 0; object && i < LIMIT_COUNT; i++) {
+        uint64_t value = limit_value(&spec->constraints, (enum limit)i);
+        if (value != 0 &&
+            json_object_set_new(object, limit_name((enum limit)i), whole(value)) < 0) {
+            json_decref(object);
+            return NULL;
+        }
+    }
+    return object;
+}
+
+static json_t *strategy_write(const struct spec *spec)
+{
+    const struct strategy_options *options = &spec->strategy;
+    if (strcmp(options->name, "evolution") != 0)
+        return JSON_BUILD({"name", json_string(options->name)});
+    return JSON_BUILD({"name", json_string(options->name)},
+                      {"population", whole(options->population)},
+                      {"sample", whole(options->sample)});
+}
+
+static json_t *spec_write(const struct spec *spec)
+{
+    return JSON_BUILD(
+        {"name", json_string(spec->name)},
+        {"dataset",
+         JSON_BUILD({"name", json_string(spec->dataset.name)}, {"train", whole(spec->train_images)},
+                    {"validation", whole(spec->validation_images)})},
+        {"space", json_loads(spec->space_text, 0, NULL)}, {"objectives", objectives_write(spec)},
+        {"reward", reward_write(spec)}, {"constraints", constraints_write(spec)},
+        {"strategy", strategy_write(spec)},
+        {"budget",
+         JSON_BUILD({"candidates", whole(spec->candidates_max)}, {"epochs", whole(spec->epochs)})},
+        {"recipe", recipe_write(&spec->recipe)}, {"baseline", architecture_write(&spec->baseline)},
+        {"parallel_max", whole(spec->parallel_max)}, {"priority", json_integer(spec->priority)},
+        {"seed", whole(spec->seed)}, {"deterministic", json_boolean(spec->deterministic)});
+}
+
+int spec_to_json(const struct spec *spec, struct text *text)
+{
+    return json_write_text(spec_write(spec), text);
+}

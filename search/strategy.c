@@ -1,0 +1,85 @@
+#include "search/strategy.h"
+
+#include "search/strategy_kind.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Sorted by name. */
+static const struct strategy_kind *const kinds[] = {&strategy_evolution, &strategy_random};
+
+const char *strategy_name(size_t index)
+{
+    return index < ARRAY_LENGTH(kinds) ? kinds[index]->name : NULL;
+}
+
+static const struct strategy_kind *kind_find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
+        if (strcmp(kinds[i]->name, name) == 0)
+            return kinds[i];
+    }
+    return NULL;
+}
+
+int strategy_new(const struct spec *spec, struct strategy **ret_strategy, struct error *error)
+{
+    const struct strategy_kind *kind = kind_find(spec->strategy.name);
+    if (!kind)
+        return error_set(error, -EINVAL, "/strategy/name", "There is no strategy \"%s\".",
+                         spec->strategy.name);
+    struct strategy *strategy = calloc(1, sizeof *strategy);
+    if (!strategy)
+        return error_set(error, -ENOMEM, "", "Out of memory.");
+    strategy->kind = kind;
+    strategy->spec = spec;
+    if (kind->state_new && kind->state_new(spec, &strategy->state) < 0) {
+        free(strategy);
+        return error_set(error, -ENOMEM, "", "Out of memory.");
+    }
+    proposals_init(&strategy->proposals, spec);
+    *ret_strategy = strategy;
+    return 0;
+}
+
+void strategy_free(struct strategy *strategy)
+{
+    if (!strategy)
+        return;
+    if (strategy->kind->state_free)
+        strategy->kind->state_free(strategy->state);
+    proposals_release(&strategy->proposals);
+    free(strategy);
+}
+
+int strategy_ask(struct strategy *strategy, uint64_t k, struct encoding *ret_encoding)
+{
+    if (k != strategy->proposals.count)
+        return -EINVAL;
+    struct encoding encoding;
+    if (strategy->kind->propose(strategy, k, &encoding) == PROPOSALS_NONE)
+        return STRATEGY_EXHAUSTED;
+    int r = proposals_add(&strategy->proposals, &encoding);
+    if (r < 0)
+        return r;
+    *ret_encoding = encoding;
+    return 0;
+}
+
+int strategy_replay(struct strategy *strategy, uint64_t k, const struct encoding *encoding)
+{
+    if (k != strategy->proposals.count || !space_contains(strategy->spec->space, encoding))
+        return -EINVAL;
+    return proposals_add(&strategy->proposals, encoding);
+}
+
+int strategy_tell(struct strategy *strategy, const struct observation *observation)
+{
+    if (observation->candidate >= strategy->proposals.count)
+        return -EINVAL;
+    if (strategy->kind->learn && observation->usable && isfinite(observation->reward))
+        strategy->kind->learn(strategy, observation);
+    return 0;
+}

@@ -1,0 +1,29 @@
+/* What a strategy is made of. Used by the strategies only. */
+#ifndef SEARCH_STRATEGY_KIND_H
+#define SEARCH_STRATEGY_KIND_H
+
+#include "search/proposals.h"
+#include "search/strategy.h"
+
+struct strategy_kind {
+    const char *name;
+    /* Makes what the strategy keeps besides the proposals. NULL where it keeps nothing. -ENOMEM. */
+    int (*state_new)(const struct spec *spec, void **ret_state);
+    void (*state_free)(void *state);
+    /* Chooses proposal k without recording it. 0, PROPOSALS_NONE. */
+    int (*propose)(struct strategy *strategy, uint64_t k, struct encoding *ret_encoding);
+    /* Takes in a usable observation. NULL where none matters. */
+    void (*learn)(struct strategy *strategy, const struct observation *observation);
+};
+
+struct strategy {
+    const struct strategy_kind *kind;
+    const struct spec *spec;
+    struct proposals proposals;
+    void *state;
+};
+
+extern const struct strategy_kind strategy_evolution;
+extern const struct strategy_kind strategy_random;
+
+#endif
