@@ -35,6 +35,7 @@ int strategy_new(const struct spec *spec, struct strategy **ret_strategy, struct
         return error_set(error, -ENOMEM, "", "Out of memory.");
     strategy->kind = kind;
     strategy->spec = spec;
+    strategy->parent = STRATEGY_NO_PARENT;
     if (kind->state_new && kind->state_new(spec, &strategy->state) < 0) {
         free(strategy);
         return error_set(error, -ENOMEM, "", "Out of memory.");
@@ -59,6 +60,7 @@ int strategy_ask(struct strategy *strategy, uint64_t k, struct encoding *ret_enc
     if (k != strategy->proposals.count)
         return -EINVAL;
     struct encoding encoding;
+    strategy->parent = STRATEGY_NO_PARENT;
     if (strategy->kind->propose(strategy, k, &encoding) == PROPOSALS_NONE)
         return STRATEGY_EXHAUSTED;
     int r = proposals_add(&strategy->proposals, &encoding);
@@ -82,4 +84,9 @@ int strategy_tell(struct strategy *strategy, const struct observation *observati
     if (strategy->kind->learn && observation->usable && isfinite(observation->reward))
         strategy->kind->learn(strategy, observation);
     return 0;
+}
+
+uint64_t strategy_parent(const struct strategy *strategy)
+{
+    return strategy->parent;
 }

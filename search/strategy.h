@@ -46,4 +46,8 @@ int strategy_replay(struct strategy *strategy, uint64_t k,
  * finite, is accepted and changes nothing: the candidate stays proposed and never becomes a parent. */
 int strategy_tell(struct strategy *strategy, const struct observation *observation) MUST_USE;
 
+#define STRATEGY_NO_PARENT UINT64_MAX
+/* The candidate that the latest strategy_ask mutated; STRATEGY_NO_PARENT where it drew afresh. */
+uint64_t strategy_parent(const struct strategy *strategy);
+
 #endif

@@ -69,8 +69,10 @@ static int propose(struct strategy *strategy, uint64_t k, struct encoding *ret_e
             tournament(evolution, strategy->spec->strategy.sample, &random);
         proposals_get(&strategy->proposals, parent->candidate, ret_encoding);
         mutate(strategy, evolution, &random, ret_encoding);
-        if (proposals_allow(&strategy->proposals, ret_encoding))
+        if (proposals_allow(&strategy->proposals, ret_encoding)) {
+            strategy->parent = parent->candidate;
             return 0;
+        }
     }
     random = random_stream_of(strategy->spec->seed, k, RANDOM_PROPOSAL);
     return proposals_draw(&strategy->proposals, &random, ret_encoding);

@@ -10,7 +10,8 @@ struct strategy_kind {
     /* Makes what the strategy keeps besides the proposals. NULL where it keeps nothing. -ENOMEM. */
     int (*state_new)(const struct spec *spec, void **ret_state);
     void (*state_free)(void *state);
-    /* Chooses proposal k without recording it. 0, PROPOSALS_NONE. */
+    /* Chooses proposal k without recording it, and sets strategy->parent where it mutates one (it is STRATEGY_NO_PARENT
+     * before). 0, PROPOSALS_NONE. */
     int (*propose)(struct strategy *strategy, uint64_t k, struct encoding *ret_encoding);
     /* Takes in a usable observation. NULL where none matters. */
     void (*learn)(struct strategy *strategy, const struct observation *observation);
@@ -20,6 +21,7 @@ struct strategy {
     const struct strategy_kind *kind;
     const struct spec *spec;
     struct proposals proposals;
+    uint64_t parent; /* of the latest proposal */
     void *state;
 };
 
