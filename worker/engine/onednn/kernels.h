@@ -1,0 +1,120 @@
+/* Our own CPU kernels: what the library does slowly or not at all (docs/engine.md has the figures).
+ *
+ * They are plain C on GCC's vector types, compiled once for each instruction set and chosen when the device is opened.
+ * Maps are blocked: (images, blocks, pixels, lanes), a block being `lanes` channels; channels past the last are zero in
+ * maps and parameters alike, and every kernel keeps them so. Pointers to maps and parameters are aligned to 64 bytes.
+ * Sums that reach over a whole batch are handed over in double; every order of additions is fixed, so that the same inputs
+ * give the same bits. */
+#ifndef WORKER_ENGINE_ONEDNN_KERNELS_H
+#define WORKER_ENGINE_ONEDNN_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { KERNELS_LANES_MAX = 16, KERNELS_KERNEL_MAX = 7, KERNELS_SETS_MAX = 3 };
+
+struct kernel_map {
+    uint32_t images, blocks;
+    size_t pixels;
+};
+
+/* Normalisation is used as pre = z slope + offset, with one slope and offset a channel. */
+struct norm_apply {
+    const float *z, *slope, *offset;
+    const float *residual; /* added last; or NULL */
+    float *y;              /* act(pre) + residual */
+    bool silu;
+};
+
+struct norm_reduce {
+    const float *z, *slope, *offset, *mean;
+    const float *dy;
+    const float *residual; /* a second gradient of the same tensor, added to dy; or NULL */
+    float *g;              /* out: dy act'(pre), or the whole dy where keep_dy; may be dy itself */
+    double *sum, *product; /* += sum of g, sum of g (z - mean); a channel each */
+    bool silu, keep_dy;
+};
+
+struct norm_dz {
+    const float *z, *g;
+    const float *slope, *offset; /* read only where g is a dy that still lacks act'(pre) */
+    const float *by_g, *by_z, *constant;
+    float *dz; /* by_g g + by_z z + constant */
+    bool g_is_dy;
+};
+
+/* Padding kernel / 2; weights (blocks, kernel, kernel, lanes). */
+struct depthwise_shape {
+    uint32_t images, blocks, in_size, out_size, kernel, stride;
+};
+
+/* The first convolution: images (images, in_size, in_size, channels), weights (blocks, kernel, kernel, channels, lanes). */
+struct stem_shape {
+    uint32_t images, channels, blocks, in_size, out_size, kernel, stride;
+};
+
+/* x (rows, in), y (rows, out), w (out, in), b (out); in is a multiple of lanes. */
+struct kernel_linear {
+    uint32_t rows, in, out;
+};
+
+struct kernels {
+    const char *name;
+    uint32_t lanes;
+
+    /* sum += z - pivot, squares += (z - pivot)^2; pivot is any value near the channel's mean */
+    void (*norm_sums)(const struct kernel_map *map, const float *z, const float *pivot, double *sum,
+                      double *squares);
+    void (*norm_apply)(const struct kernel_map *map, const struct norm_apply *apply);
+    void (*norm_reduce)(const struct kernel_map *map, const struct norm_reduce *reduce);
+    void (*norm_dz)(const struct kernel_map *map, const struct norm_dz *dz);
+
+    /* `scratch`: depthwise_scratch floats */
+    size_t (*depthwise_scratch)(const struct depthwise_shape *shape);
+    void (*depthwise_forward)(const struct depthwise_shape *shape, const float *x, const float *w,
+                              float *z, float *scratch);
+    void (*depthwise_backward_data)(const struct depthwise_shape *shape, const float *dz,
+                                    const float *w, float *dx, float *scratch);
+    /* dw += */
+    void (*depthwise_backward_weights)(const struct depthwise_shape *shape, const float *x,
+                                       const float *dz, float *dw, float *scratch);
+
+    size_t (*stem_scratch)(const struct stem_shape *shape);
+    void (*stem_backward_weights)(const struct stem_shape *shape, const float *x, const float *dz,
+                                  float *dw, float *scratch);
+
+    /* means and gates: (images, blocks * lanes) */
+    void (*map_mean)(const struct kernel_map *map, const float *x, float *ret_mean);
+    void (*gate_apply)(const struct kernel_map *map, const float *x, const float *gate,
+                       float *ret_y);
+    /* dgate = sum over pixels of dy x */
+    void (*gate_reduce)(const struct kernel_map *map, const float *x, const float *dy,
+                        float *ret_dgate);
+    /* d = d gate + addend */
+    void (*gate_spread)(const struct kernel_map *map, const float *gate, const float *addend,
+                        float *d);
+    /* d = addend */
+    void (*map_fill)(const struct kernel_map *map, const float *addend, float *ret_d);
+
+    /* counts are multiples of lanes */
+    void (*silu)(size_t count, const float *x, float *ret_y);
+    void (*silu_backward)(size_t count, const float *x, const float *dy, float *ret_dx);
+    void (*sigmoid)(size_t count, const float *x, float *ret_y);
+
+    void (*linear_forward)(const struct kernel_linear *shape, const float *x, const float *w,
+                           const float *b, float *ret_y);
+    void (*linear_backward_data)(const struct kernel_linear *shape, const float *w, const float *dy,
+                                 float *ret_dx);
+    /* dw +=, db += */
+    void (*linear_backward_weights)(const struct kernel_linear *shape, const float *x,
+                                    const float *dy, float *dw, float *db);
+};
+
+/* Sets for instruction sets that this processor has, the best first; NULL past the end. */
+const struct kernels *kernels_at(size_t index);
+
+/* The sets themselves, whether the processor has their instructions or not; the last two on x86-64 only. */
+extern const struct kernels kernels_baseline, kernels_avx2, kernels_avx512;
+
+#endif

@@ -1,0 +1,46 @@
+/* Every kernel of one instruction set; kernels.h says what each does. */
+#ifndef WORKER_ENGINE_ONEDNN_KERNELS_SET_H
+#define WORKER_ENGINE_ONEDNN_KERNELS_SET_H
+
+#include "worker/engine/onednn/kernels/lanes.h"
+
+void KERNEL(norm_sums)(const struct kernel_map *map, const float *z, const float *pivot,
+                       double *sum, double *squares);
+void KERNEL(norm_apply)(const struct kernel_map *map, const struct norm_apply *apply);
+void KERNEL(norm_reduce)(const struct kernel_map *map, const struct norm_reduce *reduce);
+void KERNEL(norm_dz)(const struct kernel_map *map, const struct norm_dz *dz);
+
+size_t KERNEL(depthwise_scratch)(const struct depthwise_shape *shape);
+void KERNEL(depthwise_forward)(const struct depthwise_shape *shape, const float *x, const float *w,
+                               float *z, float *scratch);
+void KERNEL(depthwise_backward_data)(const struct depthwise_shape *shape, const float *dz,
+                                     const float *w, float *dx, float *scratch);
+void KERNEL(depthwise_backward_weights)(const struct depthwise_shape *shape, const float *x,
+                                        const float *dz, float *dw, float *scratch);
+
+size_t KERNEL(stem_scratch)(const struct stem_shape *shape);
+void KERNEL(stem_backward_weights)(const struct stem_shape *shape, const float *x, const float *dz,
+                                   float *dw, float *scratch);
+
+void KERNEL(map_mean)(const struct kernel_map *map, const float *x, float *ret_mean);
+void KERNEL(map_fill)(const struct kernel_map *map, const float *addend, float *ret_d);
+void KERNEL(gate_apply)(const struct kernel_map *map, const float *x, const float *gate,
+                        float *ret_y);
+void KERNEL(gate_reduce)(const struct kernel_map *map, const float *x, const float *dy,
+                         float *ret_dgate);
+void KERNEL(gate_spread)(const struct kernel_map *map, const float *gate, const float *addend,
+                         float *d);
+void KERNEL(silu)(size_t count, const float *x, float *ret_y);
+void KERNEL(silu_backward)(size_t count, const float *x, const float *dy, float *ret_dx);
+void KERNEL(sigmoid)(size_t count, const float *x, float *ret_y);
+
+void KERNEL(linear_forward)(const struct kernel_linear *shape, const float *x, const float *w,
+                            const float *b, float *ret_y);
+void KERNEL(linear_backward_data)(const struct kernel_linear *shape, const float *w,
+                                  const float *dy, float *ret_dx);
+void KERNEL(linear_backward_weights)(const struct kernel_linear *shape, const float *x,
+                                     const float *dy, float *dw, float *db);
+
+extern const struct kernels KERNEL(kernels);
+
+#endif
