@@ -56,4 +56,7 @@ struct backend {
     void (*poison)(struct program *program); /* see plan_poison */
 };
 
+/* The program behind a plan; for measurements. */
+struct program *plan_program(struct plan *plan);
+
 #endif

@@ -173,6 +173,11 @@ void plan_free(struct plan *plan)
     free(plan);
 }
 
+struct program *plan_program(struct plan *plan)
+{
+    return plan->program;
+}
+
 size_t plan_bytes(const struct plan *plan)
 {
     return plan->program->bytes;
