@@ -340,11 +340,12 @@ static void test_without_observations_evolution_draws_afresh(void **state)
     spec_free(spec);
 }
 
-static double best_after(const char *strategy_name_, uint64_t seed, uint64_t candidates)
+static double best_after(const char *strategy_object, uint64_t seed, uint64_t candidates)
 {
-    char members[64];
-    snprintf(members, sizeof members, ", \"seed\": %llu", (unsigned long long)seed);
-    struct spec *spec = spec_of(preset_space, strategy_name_, members);
+    char members[256];
+    snprintf(members, sizeof members, ", \"seed\": %llu, \"strategy\": %s",
+             (unsigned long long)seed, strategy_object);
+    struct spec *spec = specs_with(preset_space, members);
     struct strategy *strategy = strategy_of(spec);
     double best = 0;
     for (uint64_t k = 0; k < candidates; k++) {
@@ -362,9 +363,10 @@ static double best_after(const char *strategy_name_, uint64_t seed, uint64_t can
 static void test_evolution_finds_better_architectures_than_chance(void **state)
 {
     (void)state;
+    static const char evolution[] = "{\"name\": \"evolution\", \"population\": 50, \"sample\": 12}";
     int wins = 0;
     for (uint64_t seed = 0; seed < 10; seed++)
-        wins += best_after("evolution", seed, 300) > best_after("random", seed, 300);
+        wins += best_after(evolution, seed, 300) > best_after("{\"name\": \"random\"}", seed, 300);
     assert_in_range(wins, 9, 10);
 }
 
