@@ -135,7 +135,8 @@ static double value_of(const struct search *search, uint64_t number,
         return candidate_objective(candidate, query->objective);
     if (!query->reward || candidate->state != CANDIDATE_DONE)
         return candidate->reward;
-    struct measures measures = candidate_measures(candidate), baseline = search_baseline(search);
+    struct measures measures = candidate_measures(candidate),
+                    baseline = spec_baseline_measures(search->spec);
     return reward_of(query->reward, &measures, &baseline);
 }
 

@@ -308,20 +308,6 @@ struct measures candidate_measures(const struct candidate *candidate)
     return measures;
 }
 
-/* Accuracy stands for itself, step time is relative already, and a loss compares with that of guessing. */
-struct measures search_baseline(const struct search *search)
-{
-    const struct cost *cost = &search->spec->baseline_cost;
-    struct measures baseline;
-    baseline.value[OBJECTIVE_ACCURACY] = 1;
-    baseline.value[OBJECTIVE_STEP_TIME] = 1;
-    baseline.value[OBJECTIVE_PARAMS] = (double)cost->params;
-    baseline.value[OBJECTIVE_MACS] = (double)cost->macs;
-    baseline.value[OBJECTIVE_MEMORY] = (double)cost->activation_bytes;
-    baseline.value[OBJECTIVE_LOSS] = log(search->spec->dataset.classes);
-    return baseline;
-}
-
 static void set_measured(struct candidate *candidate, const struct result_row *row)
 {
     candidate->step_time = row->step_time;
@@ -350,7 +336,8 @@ struct result_row search_result_row(const struct search *search, uint64_t candid
     row.step_time = result->step_time;
     struct candidate measured = search->candidates[candidate];
     set_measured(&measured, &row);
-    struct measures measures = candidate_measures(&measured), baseline = search_baseline(search);
+    struct measures measures = candidate_measures(&measured),
+                    baseline = spec_baseline_measures(search->spec);
     double reward = reward_of(&search->spec->reward, &measures, &baseline);
     /* Exponents that make an accuracy of 0 infinitely good reward nothing. */
     row.reward = isfinite(reward) ? reward : 0;

@@ -93,7 +93,6 @@ struct result_row search_result_row(const struct search *search, uint64_t candid
 void search_accept(struct search *search, const struct result_row *row);
 
 struct measures candidate_measures(const struct candidate *candidate);
-struct measures search_baseline(const struct search *search);
 /* The architecture's own values, of a candidate in any state. */
 double candidate_objective(const struct candidate *candidate, enum objective objective);
 

@@ -69,12 +69,12 @@ int search_front(struct search *search, const enum objective *objectives, size_t
 static double reference_of(const struct search *search, enum objective objective)
 {
     const struct constraints *limits = &search->spec->constraints;
-    double baseline = search_baseline(search).value[objective];
+    double baseline = spec_baseline_measures(search->spec).value[objective];
     switch (objective) {
     case OBJECTIVE_ACCURACY:
         return 0;
     case OBJECTIVE_LOSS:
-        return baseline;
+        return log(search->spec->dataset.classes); /* of guessing */
     case OBJECTIVE_PARAMS:
         return limits->params_max ? (double)limits->params_max : REFERENCE_FACTOR * baseline;
     case OBJECTIVE_MACS:
