@@ -1,4 +1,4 @@
-/* A small task on a synthetic data set, that a reference backend carries out in a moment. */
+/* A small task on a synthetic data set, that is carried out in a moment. */
 #ifndef TESTS_UNIT_WORKER_TASK_H
 #define TESTS_UNIT_WORKER_TASK_H
 

@@ -32,7 +32,7 @@ static void child_exec(const struct fixture *fixture, const struct process *proc
     setenv("ARCHSCOUT_CACHE", fixture->directory, 1);
     setenv("ARCHSCOUT_DEVICE", "cpu", 1);
     setenv("ARCHSCOUT_SLOT", "0", 1);
-    execl(TRAINER_PROGRAM, "archscout-trainer", "--backend", "reference", (char *)NULL);
+    execl(TRAINER_PROGRAM, "archscout-trainer", (char *)NULL);
     _exit(127);
 }
 
@@ -149,6 +149,25 @@ static void test_tasks_are_answered_and_the_end_of_input_is_the_end(void **state
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void test_another_process_gives_the_same_numbers(void **state)
+{
+    fixture_write_synthetic(*state, "bars", &task_images);
+    struct wire_task task = small_task();
+    struct wire_result results[2];
+    task.recipe.flip = true;
+    for (int i = 0; i < 2; i++) {
+        struct process process;
+        process_start(*state, &process);
+        expect_hello(&process);
+        process_send(&process, &task);
+        results[i] = expect_result(&process, 3);
+        process_end(&process);
+    }
+    assert_int_equal(results[0].outcome, WIRE_OUTCOME_DONE);
+    assert_true(results[0].accuracy == results[1].accuracy);
+    assert_true(results[0].loss == results[1].loss);
+}
+
 static void test_a_task_sent_before_the_end_of_input_is_finished(void **state)
 {
     fixture_write_synthetic(*state, "bars", &task_images);
@@ -226,6 +245,7 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(test_tasks_are_answered_and_the_end_of_input_is_the_end),
+        FIXTURE_TEST(test_another_process_gives_the_same_numbers),
         FIXTURE_TEST(test_a_task_sent_before_the_end_of_input_is_finished),
         FIXTURE_TEST(test_garbage_on_standard_input_is_refused),
         FIXTURE_TEST(test_an_agent_that_left_ends_the_trainer),

@@ -64,7 +64,8 @@ static void bench_init(void **state, struct bench *bench, size_t memory_bytes_ma
     assert_int_equal(catalog_new(&bench->catalog), 0);
     fixture_path(*state, "", path);
     assert_int_equal(catalog_add(bench->catalog, path, NULL), 0);
-    struct trainer_options options = {.backend = backend_reference(),
+    struct trainer_options options = {.backend =
+                                          backend_onednn() ? backend_onednn() : backend_reference(),
                                       .catalog = bench->catalog,
                                       .cache_directory = path,
                                       .memory_bytes_max = memory_bytes_max};

@@ -265,6 +265,7 @@ static int slots_place(struct onednn_program *program, struct error *error)
         return error_set(error, r, "", "out of memory");
     const size_t bytes_max = device->device.bytes_max;
     program->program.bytes = bytes;
+    device->device.bytes_needed = bytes;
     if (bytes_max && bytes > bytes_max)
         return error_set(error, -ENOMEM, "", "the plan needs %zu bytes, the limit is %zu", bytes,
                          bytes_max);
