@@ -38,7 +38,7 @@ static int parse_failed(const char *text, size_t length, const json_error_t *jso
                         struct error *error)
 {
     enum json_error_code code = json_error_code(json_error);
-    if (code == json_error_out_of_memory)
+    if (code == json_error_out_of_memory || json_error->text[0] == '\0')
         return error_set(error, -ENOMEM, "", "Out of memory.");
     size_t offset = json_error->position > 0 ? (size_t)json_error->position : 0;
     char pointer[ERROR_POINTER_SIZE];

@@ -24,7 +24,8 @@ struct json_range {
 };
 
 /* Parses a whole text of at most `length_max` bytes. -EINVAL (not JSON, a duplicate key, a number too large), -E2BIG,
- * -ENOMEM. The caller frees *ret_value with json_decref. */
+ * -ENOMEM (some failed allocations inside jansson come out as texts that are not JSON). The caller frees *ret_value with
+ * json_decref. */
 int json_read_text(const char *text, size_t length, size_t length_max, json_t **ret_value,
                    struct error *error) MUST_USE;
 

@@ -1,0 +1,236 @@
+/* Memory that runs out: every allocation of every entry point is failed in turn. Nothing may crash or leak (the
+ * sanitizer builds see that), the answer must be -ENOMEM, and what stood before must still stand. */
+#include "search/export.h"
+#include "search/model_report.h"
+#include "search/pareto.h"
+#include "search/strategy.h"
+#include "tests/unit/search/specs.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { ALLOCATIONS_MAX = 100000 };
+
+/* Allocations that still succeed; negative: all do. The linker sends the library's calls here. */
+static long allocations_left = -1;
+static bool allocation_failed;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *pointer, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *pointer, size_t size);
+
+static bool may_allocate(void)
+{
+    if (allocations_left < 0)
+        return true;
+    if (allocations_left == 0) {
+        allocation_failed = true;
+        return false;
+    }
+    allocations_left--;
+    return true;
+}
+
+void *__wrap_malloc(size_t size)
+{
+    return may_allocate() ? __real_malloc(size) : NULL;
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return may_allocate() ? __real_calloc(count, size) : NULL;
+}
+
+void *__wrap_realloc(void *pointer, size_t size)
+{
+    return may_allocate() ? __real_realloc(pointer, size) : NULL;
+}
+
+/* Calls `attempt` with one allocation allowed, two, ..., until it succeeds without a failure. */
+static void fail_each_allocation(int (*attempt)(void *context), void *context)
+{
+    for (long allowed = 0; allowed < ALLOCATIONS_MAX; allowed++) {
+        allocations_left = allowed;
+        allocation_failed = false;
+        int r = attempt(context);
+        allocations_left = -1;
+        if (!allocation_failed) {
+            assert_int_equal(r, 0);
+            assert_true(allowed > 0);
+            return;
+        }
+        if (r != -ENOMEM)
+            fail_msg("allocation %ld failed and the answer was %d", allowed, r);
+    }
+    fail_msg("more than %d allocations", ALLOCATIONS_MAX);
+}
+
+/* jansson reports some failed allocations as wrong texts: those count as -ENOMEM here, but the text is right, so nothing
+ * else may find fault with it. */
+static int parse_spec(void *context)
+{
+    struct spec *spec = NULL;
+    struct error error = {0};
+    int r = spec_parse(context, strlen(context), NULL, &spec, &error);
+    spec_free(spec);
+    if (r == -EINVAL && strstr(error.message, "not valid JSON"))
+        return -ENOMEM;
+    return r;
+}
+
+static void test_spec_parse(void **state)
+{
+    (void)state;
+    char json[2048];
+    memcpy(json, specs_example, strlen(specs_example) + 1);
+    fail_each_allocation(parse_spec, json);
+}
+
+static int write_spec(void *context)
+{
+    struct text text;
+    text_init(&text, SPEC_TEXT_MAX);
+    int r = spec_to_json(context, &text);
+    text_release(&text);
+    return r;
+}
+
+static void test_spec_to_json(void **state)
+{
+    (void)state;
+    struct spec *spec = specs_parse(specs_example);
+    fail_each_allocation(write_spec, spec);
+    spec_free(spec);
+}
+
+static int count_architectures(void *context)
+{
+    char count[SPACE_COUNT_SIZE];
+    return space_count_architectures(context, count);
+}
+
+static void test_space_count_architectures(void **state)
+{
+    (void)state;
+    struct spec *spec = specs_parse(specs_example);
+    fail_each_allocation(count_architectures, spec->space);
+    spec_free(spec);
+}
+
+static int run_strategy(void *context)
+{
+    struct strategy *strategy = NULL;
+    int r = strategy_new(context, &strategy, NULL);
+    for (uint64_t k = 0; k < 200 && r == 0; k++) {
+        struct encoding encoding;
+        r = strategy_ask(strategy, k, &encoding);
+        if (r == 0)
+            r = strategy_tell(strategy, &(struct observation){k, true, (double)k, {{0}}});
+    }
+    strategy_free(strategy);
+    return r;
+}
+
+static void test_strategy(void **state)
+{
+    (void)state;
+    struct spec *spec = specs_parse(specs_example);
+    fail_each_allocation(run_strategy, spec);
+    spec_free(spec);
+}
+
+/* After a failed ask the strategy is where it was: the next one proposes what the failed one would have. */
+static void test_failed_ask_changes_nothing(void **state)
+{
+    (void)state;
+    struct spec *spec = specs_parse(specs_example);
+    struct strategy *strategy = NULL, *undisturbed = NULL;
+    assert_int_equal(strategy_new(spec, &strategy, NULL), 0);
+    assert_int_equal(strategy_new(spec, &undisturbed, NULL), 0);
+    size_t failures = 0;
+    for (uint64_t k = 0; k < 200; k++) {
+        struct encoding encoding, expected;
+        allocations_left = 0;
+        int r = strategy_ask(strategy, k, &encoding);
+        allocations_left = -1;
+        failures += r == -ENOMEM;
+        if (r == -ENOMEM)
+            r = strategy_ask(strategy, k, &encoding);
+        assert_int_equal(r, 0);
+        assert_int_equal(strategy_ask(undisturbed, k, &expected), 0);
+        assert_memory_equal(&encoding, &expected, sizeof encoding);
+    }
+    assert_true(failures > 2);
+    strategy_free(strategy);
+    strategy_free(undisturbed);
+    spec_free(spec);
+}
+
+static int build_front(void *context)
+{
+    (void)context;
+    static const enum objective objectives[] = {OBJECTIVE_ACCURACY, OBJECTIVE_PARAMS};
+    struct pareto *pareto = NULL;
+    int r = pareto_new(objectives, 2, &pareto);
+    for (uint64_t i = 0; i < 300 && r >= 0; i++)
+        r = pareto_add(pareto, &(struct pareto_point){i, {(double)i, (double)i}});
+    if (r >= 0) {
+        assert_int_equal(pareto_count(pareto), 300);
+        (void)pareto_points(pareto);
+    }
+    pareto_free(pareto);
+    return r < 0 ? r : 0;
+}
+
+static void test_pareto(void **state)
+{
+    (void)state;
+    fail_each_allocation(build_front, NULL);
+}
+
+static int report_model(void *context)
+{
+    struct text text;
+    text_init(&text, MODEL_REPORT_SIZE_MAX);
+    struct model_query query = {context, {0}};
+    int r = model_report_json(&query, &text, NULL);
+    if (r == 0)
+        r = model_report_text(&query, &text, NULL);
+    if (r == 0)
+        r = preset_report_text(&text, NULL);
+    if (r == 0)
+        r = preset_report_json(&text, NULL);
+    text_release(&text);
+    return r;
+}
+
+static void test_model_reports(void **state)
+{
+    (void)state;
+    char name[] = "efficientnetv2-b0";
+    fail_each_allocation(report_model, name);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_spec_parse),
+        cmocka_unit_test(test_spec_to_json),
+        cmocka_unit_test(test_space_count_architectures),
+        cmocka_unit_test(test_strategy),
+        cmocka_unit_test(test_failed_ask_changes_nothing),
+        cmocka_unit_test(test_pareto),
+        cmocka_unit_test(test_model_reports),
+    };
+    json_set_alloc_funcs(__wrap_malloc, free);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
