@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -464,6 +465,12 @@ double number_at(const struct answer *answer, const char *path)
 bool is_null_at(const struct answer *answer, const char *path)
 {
     return json_is_null(member(answer, path));
+}
+
+void assert_near(double value, double expected, double tolerance)
+{
+    if (!(fabs(value - expected) <= tolerance))
+        fail_msg("%.17g is not %.17g", value, expected);
 }
 
 void assert_problem(const struct answer *answer, int status, const char *type)

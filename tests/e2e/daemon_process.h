@@ -89,6 +89,7 @@ const char *text_at(const struct answer *answer, const char *path);
 int64_t integer_at(const struct answer *answer, const char *path);
 double number_at(const struct answer *answer, const char *path);
 bool is_null_at(const struct answer *answer, const char *path);
+void assert_near(double value, double expected, double tolerance);
 
 /* The answer must be a problem of this status and type ("not-found"). */
 void assert_problem(const struct answer *answer, int status, const char *type);
