@@ -205,7 +205,7 @@ void http_server_quiesce(struct http_server *server)
 
 bool http_server_is_quiet(const struct http_server *server)
 {
-    return server->exchange_count == 0;
+    return server->in_flight_count == 0;
 }
 
 static void on_handle_closed(uv_handle_t *handle)

@@ -99,7 +99,7 @@ void http_server_release(struct http_server *server, bool durable);
 /* Accepts no more connections, wakes what is parked, ends streams. Replies in flight still leave.
  */
 void http_server_quiesce(struct http_server *server);
-/* True once nothing is in flight. */
+/* True while no request that reached the handler is unanswered. */
 bool http_server_is_quiet(const struct http_server *server);
 /* Closes every connection. `closed` is called from the loop when the server's memory is gone. Call
  * once. */

@@ -163,6 +163,8 @@ static enum MHD_Result dispatch(struct http_exchange *exchange)
     if (exchange->state == TOO_LARGE)
         return send_problem(exchange, 413, "The body is larger than 1 MiB.");
     exchange->state = WAITING;
+    exchange->in_flight = true;
+    server->in_flight_count++;
     enter(exchange, PHASE_WAIT);
     suspend(exchange);
     server->options.handle(server->options.context, exchange, exchange->request);
@@ -239,6 +241,7 @@ void http_on_completed(void *cls, struct MHD_Connection *connection, void **cont
     if (!exchange)
         return;
     assert(!exchange->is_parked);
+    bool in_flight = exchange->in_flight;
     unlink_exchange(exchange);
     if (exchange->is_stream)
         exchange->stream.close(exchange->stream.context);
@@ -248,6 +251,7 @@ void http_on_completed(void *cls, struct MHD_Connection *connection, void **cont
     free(exchange->reply.body);
     free(exchange);
     server->exchange_count--;
+    server->in_flight_count -= in_flight;
 }
 
 void http_exchange_wake(struct http_exchange *exchange, enum http_wake why)

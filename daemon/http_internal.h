@@ -41,6 +41,7 @@ struct http_exchange {
     struct http_request *request;
     uint64_t discarded_bytes;
     bool suspended;
+    bool in_flight; /* reached the handler */
     bool is_parked, is_stream;
     struct http_parked parked;
     uint64_t deadline_ms;
@@ -61,7 +62,7 @@ struct http_server {
     uv_timer_t sweep;
     bool running, run_again, quiescing;
     unsigned sweeps, handles_open;
-    size_t exchange_count;
+    size_t exchange_count, in_flight_count;
     struct exchange_list parked, replies, streams;
     struct peer_list peers;
     void (*closed)(void *context);

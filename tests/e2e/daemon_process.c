@@ -230,6 +230,7 @@ struct input {
     int fd;
     char *data;
     size_t length, size;
+    time_t since;
 };
 
 /* Reads more; false at the end. */
@@ -242,8 +243,9 @@ static bool read_more(struct input *input)
     }
     ssize_t bytes =
         recv(input->fd, input->data + input->length, input->size - input->length - 1, 0);
-    if (bytes < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
-        fail_msg("no answer: %s", input->data);
+    if ((bytes < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) ||
+        time(NULL) - input->since > DAEMON_WAIT_MS_MAX / 1000)
+        fail_msg("no answer, only: %s", input->length ? input->data : "");
     if (bytes <= 0)
         return false;
     input->length += (size_t)bytes;
@@ -253,7 +255,7 @@ static bool read_more(struct input *input)
 
 char *connection_read_until(int fd, const char *needle)
 {
-    struct input input = {.fd = fd};
+    struct input input = {.fd = fd, .since = time(NULL)};
     while (!input.data || !strstr(input.data, needle)) {
         if (!read_more(&input)) {
             free(input.data);
@@ -347,7 +349,7 @@ static bool is_complete(const struct input *input, const char *head, size_t head
 
 bool connection_receive(int fd, struct answer *ret_answer)
 {
-    struct input input = {.fd = fd};
+    struct input input = {.fd = fd, .since = time(NULL)};
     struct answer answer = {.status = 0};
     bool ended = false;
     for (;;) {
