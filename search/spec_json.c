@@ -133,7 +133,7 @@ static int space_field_read(const struct json_reader *document, struct spec *spe
         return json_refuse(document, "space",
                            "space is missing: {\"preset\": \"%s\"}, or stem, stages and head.",
                            space_preset_name(0));
-    spec->space_text = json_dumps(value, JSON_COMPACT);
+    spec->space_text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
     if (!spec->space_text)
         return error_set(document->error, -ENOMEM, "", "Out of memory.");
     return space_read(value, "/space", &spec->space, document->error);

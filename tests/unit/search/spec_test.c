@@ -171,6 +171,7 @@ static void test_wrong_fields_are_refused_where_they_are(void **state)
          "from 1 to"},
         {"{\"dataset\": {\"name\": \"mnist\", \"train\": 100}, " SPACE "}", "/dataset/train",
          "at least one batch"},
+        {"{" DATA ", \"space\": 2}", "/space", "must be an object"},
         {"{" DATA ", \"space\": {\"preset\": \"resnet\"}}", "/space/preset",
          "efficientnetv2-small-images"},
         {"{" DATA ", \"space\": {\"stem\": {\"channels\": 8}, \"head\": {\"channels\": 8},"
