@@ -31,10 +31,10 @@ struct options {
     bool profile;
 };
 
-static double now_s(void)
+static double clock_s(clockid_t clock)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(clock, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
@@ -140,26 +140,39 @@ static void batch_fill(struct plan *plan, const struct plan_options *options)
         plan_labels(plan)[n] = n % problem->classes;
 }
 
-static int steps_time(struct plan *plan, uint32_t steps, double *ret_seconds)
+/* Seconds of the clock on the wall, and those that this thread had a processor: they differ on a busy machine. */
+struct duration {
+    double wall, processor;
+};
+
+static int steps_time(struct plan *plan, uint32_t steps, struct duration *ret_duration)
 {
-    const double started = now_s();
+    const struct duration started = {clock_s(CLOCK_MONOTONIC), clock_s(CLOCK_THREAD_CPUTIME_ID)};
     for (uint32_t i = 0; i < steps; i++) {
         struct batch_result result;
         int r = plan_step(plan, 1e-3, &result);
         if (r < 0)
             return r;
     }
-    *ret_seconds = now_s() - started;
+    *ret_duration = (struct duration){clock_s(CLOCK_MONOTONIC) - started.wall,
+                                      clock_s(CLOCK_THREAD_CPUTIME_ID) - started.processor};
     return 0;
 }
 
-static int measure(struct plan *plan, const struct options *options, double ret_rates[RUNS_MAX])
+/* Images a second of each run, by either clock. */
+struct rates {
+    double wall[RUNS_MAX], processor[RUNS_MAX];
+};
+
+static int measure(struct plan *plan, const struct options *options, struct rates *ret_rates)
 {
-    double seconds = 0;
-    int r = steps_time(plan, 2, &seconds);
+    const double images = (double)options->steps * options->batch;
+    struct duration duration;
+    int r = steps_time(plan, 2, &duration);
     for (uint32_t run = 0; r == 0 && run < options->runs; run++) {
-        r = steps_time(plan, options->steps, &seconds);
-        ret_rates[run] = (double)options->steps * options->batch / seconds;
+        r = steps_time(plan, options->steps, &duration);
+        ret_rates->wall[run] = images / duration.wall;
+        ret_rates->processor[run] = images / duration.processor;
     }
     return r;
 }
@@ -167,12 +180,14 @@ static int measure(struct plan *plan, const struct options *options, double ret_
 static int profile_print(struct plan *plan, const struct options *options)
 {
     struct profile profile = {{0}, 0};
-    double seconds = 0, booked = 0;
+    struct duration duration = {0, 0};
+    double booked = 0;
     onednn_profile(plan_program(plan), &profile);
-    int r = steps_time(plan, options->steps, &seconds);
+    int r = steps_time(plan, options->steps, &duration);
     onednn_profile(plan_program(plan), NULL);
     if (r < 0)
         return r;
+    const double seconds = duration.processor;
     printf("\n| kind | ms a step | share |\n|---|---|---|\n");
     for (int kind = 0; kind < PROFILE_COUNT; kind++) {
         booked += profile.seconds[kind];
@@ -185,28 +200,30 @@ static int profile_print(struct plan *plan, const struct options *options)
 }
 
 static void row_print(const struct options *options, const struct plan_options *plan_options,
-                      double *rates, double floor)
+                      struct rates *rates, double floor)
 {
     const struct cost cost = cost_of(&plan_options->architecture, &plan_options->problem);
-    const double rate = median(rates, options->runs);
-    const double gflops = rate * 6e-9 * (double)cost.macs;
-    printf("| network | images | MMAC | batch | kernels | oneDNN | images/s (min .. max) | GFLOP/s "
-           "| matrix product | "
-           "ratio |\n|---|---|---|---|---|---|---|---|---|---|\n");
-    printf("| %s | %ux%ux%u | %.2f | %u | %s | %s | %.0f (%.0f .. %.0f) | %.1f | %.1f | %.2f |\n",
+    const double wall = median(rates->wall, options->runs);
+    const double processor = median(rates->processor, options->runs);
+    const double gflops = processor * 6e-9 * (double)cost.macs;
+    printf("| network | images | MMAC | batch | kernels | oneDNN | images/s (min .. max) | images "
+           "a processor second | "
+           "GFLOP/s | matrix product | ratio |\n|---|---|---|---|---|---|---|---|---|---|---|\n");
+    printf("| %s | %ux%ux%u | %.2f | %u | %s | %s | %.0f (%.0f .. %.0f) | %.0f | %.1f | %.1f | "
+           "%.2f |\n",
            options->preset, options->size, options->size, options->channels,
            1e-6 * (double)cost.macs, options->batch, kernels_at(0)->name,
-           primitive_library_version(), rate, rates[0], rates[options->runs - 1], gflops, floor,
-           gflops / floor);
+           primitive_library_version(), wall, rates->wall[0], rates->wall[options->runs - 1],
+           processor, gflops, floor, gflops / floor);
 }
 
 static int plan_time(struct engine *engine, const struct plan_options *options, const char *which,
                      struct plan **ret_plan, struct error *error)
 {
-    const double started = now_s();
+    const double started = clock_s(CLOCK_MONOTONIC);
     int r = plan_new(engine, options, ret_plan, error);
     if (r == 0)
-        printf("plan_new %s: %.1f ms, %.1f MB\n", which, 1e3 * (now_s() - started),
+        printf("plan_new %s: %.1f ms, %.1f MB\n", which, 1e3 * (clock_s(CLOCK_MONOTONIC) - started),
                1e-6 * (double)plan_bytes(*ret_plan));
     return r;
 }
@@ -216,7 +233,8 @@ static int run(const struct options *options, struct error *error)
     struct plan_options plan_options;
     struct engine *engine = NULL;
     struct plan *plan = NULL;
-    double rates[RUNS_MAX], first_step = 0;
+    struct rates rates;
+    struct duration first_step;
     int r = plan_options_make(options, &plan_options, error);
     if (r < 0)
         return r;
@@ -231,17 +249,17 @@ static int run(const struct options *options, struct error *error)
     r = steps_time(plan, 1, &first_step);
     if (r < 0)
         goto out;
-    printf("first step: %.1f ms\n", 1e3 * first_step);
+    printf("first step: %.1f ms\n", 1e3 * first_step.wall);
     plan_free(plan);
     plan = NULL;
     r = plan_time(engine, &plan_options, "warm", &plan, error);
     if (r < 0)
         goto out;
     batch_fill(plan, &plan_options);
-    r = measure(plan, options, rates);
+    r = measure(plan, options, &rates);
     if (r < 0)
         goto out;
-    row_print(options, &plan_options, rates, floor);
+    row_print(options, &plan_options, &rates, floor);
     if (options->profile)
         r = profile_print(plan, options);
 out:

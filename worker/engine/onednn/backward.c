@@ -5,16 +5,10 @@
 
 /* ---- normalisation ---- */
 
-/* SiLU's slope is folded into g, unless dy itself is needed later as the gradient of a residual. */
-static bool keeps_dy(const struct unit *unit)
-{
-    return unit->norm.silu && unit->norm.residual != UNIT_NONE;
-}
-
 /* Takes dy, the gradient of a chunk of a unit's output through the unit after it, adds what comes through a residual, and
  * leaves g and its sums. */
 static void output_reduce(struct onednn_program *program, uint32_t index, uint32_t first,
-                          uint32_t images, const float *dy)
+                          uint32_t images, const float *dy, const float *act_slope)
 {
     const struct unit *unit = &program->units[index];
     const struct kernel_map map = unit_map(program, unit, images);
@@ -24,11 +18,12 @@ static void output_reduce(struct onednn_program *program, uint32_t index, uint32
                                  .offset = unit->norm.offset,
                                  .mean = unit->norm.batch_mean,
                                  .dy = dy,
+                                 .act_slope = act_slope,
                                  .g = unit->g + at,
                                  .sum = unit_sums(unit, 0),
                                  .product = unit_sums(unit, 1),
                                  .silu = unit->norm.silu,
-                                 .keep_dy = keeps_dy(unit)};
+                                 .keep_dy = unit_keeps_dy(unit)};
     const uint32_t next = index + 1;
     if (next < program->unit_count && program->units[next].residual_from != UNIT_NONE)
         reduce.residual = program->units[program->units[next].residual_from].g + at;
@@ -69,7 +64,7 @@ static float *dz_make(struct onednn_program *program, const struct unit *unit, u
                                .by_z = unit->norm.by_z,
                                .constant = unit->norm.constant,
                                .dz = program->chunk.dz,
-                               .g_is_dy = keeps_dy(unit)};
+                               .g_is_dy = unit_keeps_dy(unit)};
     program->kernels->norm_dz(&map, &dz);
     profile_stop(program, PROFILE_NORM_DZ);
     return program->chunk.dz;
@@ -202,7 +197,7 @@ static int unit_backward(struct onednn_program *program, uint32_t index)
             return r;
         if (unit->gated)
             gate_backward(program, unit, first, input.y, program->chunk.dx);
-        output_reduce(program, index - 1, first, unit->chunk, program->chunk.dx);
+        output_reduce(program, index - 1, first, unit->chunk, program->chunk.dx, input.act_slope);
     }
     return 0;
 }
@@ -240,7 +235,7 @@ static void tail_backward(struct onednn_program *program)
     for (uint32_t first = 0; first < program->images; first += tail->chunk) {
         kernels->map_fill(&map, tail->dmean + (size_t)first * tail->channels, program->chunk.dx);
         profile_stop(program, PROFILE_TAIL);
-        output_reduce(program, last, first, tail->chunk, program->chunk.dx);
+        output_reduce(program, last, first, tail->chunk, program->chunk.dx, NULL);
     }
 }
 

@@ -61,17 +61,18 @@ static void running_statistics(const struct onednn_program *program, struct unit
     slopes_set(program, unit, parameter_value(program, unit->norm.mean));
 }
 
-/* act(norm(z)) + residual of `images` images from `first` on. */
-static void output_make(struct onednn_program *program, uint32_t index, uint32_t first,
-                        uint32_t images, float *ret_y)
+/* act(norm(z)) + residual of `images` images from `first` on, and act's slope where ret_slope is not NULL. */
+static void output_make(struct onednn_program *program, uint32_t index, const uint32_t images[2],
+                        float *ret_y, float *ret_slope)
 {
     const struct unit *unit = &program->units[index];
-    const struct kernel_map map = unit_map(program, unit, images);
-    const size_t at = first * map_floats(unit->out_size, unit->out_channels);
+    const struct kernel_map map = unit_map(program, unit, images[1]);
+    const size_t at = images[0] * map_floats(unit->out_size, unit->out_channels);
     struct norm_apply apply = {.z = unit->z + at,
                                .slope = unit->norm.slope,
                                .offset = unit->norm.offset,
                                .y = ret_y,
+                               .act_slope = ret_slope,
                                .silu = unit->norm.silu};
     if (unit->norm.residual != UNIT_NONE)
         apply.residual = program->units[unit->norm.residual].x + at;
@@ -113,14 +114,17 @@ struct unit_input unit_input_make(struct onednn_program *program, uint32_t index
     const struct kernels *kernels = program->kernels;
     if (unit->stored && again) {
         float *x = unit->x + first * map_floats(unit->in_size, unit->in_channels);
-        return (struct unit_input){x, x};
+        return (struct unit_input){x, x, NULL};
     }
+    const struct unit *before = &program->units[index - 1];
+    const bool slope = again && before->norm.silu && !unit_keeps_dy(before);
+    float *act_slope = slope ? program->chunk.act_slope : NULL;
     float *x = program->chunk.x, *y = program->chunk.y;
     if (unit->stored)
         x = unit->x + first * map_floats(unit->in_size, unit->in_channels);
     if (!unit->gated)
         y = x;
-    output_make(program, index - 1, first, unit->chunk, y);
+    output_make(program, index - 1, (const uint32_t[2]){first, unit->chunk}, y, act_slope);
     if (unit->gated) {
         const struct kernel_map map = {unit->chunk, unit->in_channels / kernels->lanes,
                                        (size_t)unit->in_size * unit->in_size};
@@ -129,7 +133,7 @@ struct unit_input unit_input_make(struct onednn_program *program, uint32_t index
         kernels->gate_apply(&map, y, unit->gate.gate + (size_t)first * unit->in_channels, x);
         profile_stop(program, PROFILE_GATE);
     }
-    return (struct unit_input){x, y};
+    return (struct unit_input){x, y, act_slope};
 }
 
 /* (images, size, size, channels) -> (images, channels, size, size) */
@@ -202,7 +206,8 @@ static void tail_forward(struct onednn_program *program, const struct part *part
     const struct unit *last = &program->units[program->unit_count - 1];
     const struct kernel_map map = unit_map(program, last, tail->chunk);
     for (uint32_t first = 0; first < part->count; first += tail->chunk) {
-        output_make(program, program->unit_count - 1, first, tail->chunk, program->chunk.x);
+        output_make(program, program->unit_count - 1, (const uint32_t[2]){first, tail->chunk},
+                    program->chunk.x, NULL);
         program->kernels->map_mean(&map, program->chunk.x,
                                    tail->mean + (size_t)first * tail->channels);
     }

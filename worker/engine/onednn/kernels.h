@@ -24,16 +24,18 @@ struct norm_apply {
     const float *z, *slope, *offset;
     const float *residual; /* added last; or NULL */
     float *y;              /* act(pre) + residual */
+    float *act_slope;      /* out: act'(pre), where silu; or NULL */
     bool silu;
 };
 
 struct norm_reduce {
     const float *z, *slope, *offset, *mean;
     const float *dy;
-    const float *residual; /* a second gradient of the same tensor, added to dy; or NULL */
-    float *g;              /* out: dy act'(pre), or the whole dy where keep_dy; may be dy itself */
-    double *sum, *product; /* += sum of g, sum of g (z - mean); a channel each */
-    bool silu, keep_dy;
+    const float *residual;  /* a second gradient of the same tensor, added to dy; or NULL */
+    const float *act_slope; /* act'(pre) as norm_apply left it; or NULL: computed again */
+    float *g;               /* out: dy act'(pre), or the whole dy where keep_dy; may be dy itself */
+    double *sum, *product;  /* += sum of g, sum of g (z - mean); a channel each */
+    bool silu, keep_dy;     /* keep_dy needs silu, and act_slope NULL */
 };
 
 struct norm_dz {

@@ -228,6 +228,7 @@ static void chunk_slots(struct onednn_program *program)
     } slots[] = {{&chunk->plain, needs.plain},
                  {&chunk->y, needs.in},
                  {&chunk->x, needs.in},
+                 {&chunk->act_slope, needs.in},
                  {&chunk->dz, needs.out},
                  {&chunk->dx, needs.in},
                  {&chunk->dw, needs.weights},

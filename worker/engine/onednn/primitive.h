@@ -18,7 +18,7 @@ int primitive_context_new(struct primitive_context **ret_context, struct error *
 void primitive_context_free(struct primitive_context *context);
 /* "2.6.3" */
 const char *primitive_library_version(void);
-/* Time of one float matrix product size x size on this thread's core, in GFLOP/s: what nothing can be faster than. */
+/* GFLOP/s of one float matrix product size x size, by this thread's processor time: what nothing can be faster than. */
 double primitive_matrix_product(uint32_t size, const float *a, const float *b, float *ret_c);
 
 enum convolution_pass {

@@ -67,6 +67,8 @@ struct chunk_buffers {
     float *plain; /* the stem's images, channels apart */
     float *y;     /* input before its gate */
     float *x;     /* input, where it is not stored */
+    float *
+        act_slope; /* slope of the activation before the input, made with it in the backward pass */
     float *dz, *dx;
     float *dw, *dw_own_order; /* a chunk's weight gradient, as the library orders it and as we do */
     float *dgate, *dexpanded, *dreduced, *dmean;
@@ -122,9 +124,10 @@ int program_lay_out(struct onednn_program *program, struct error *error) MUST_US
 int program_forward(struct onednn_program *program, const struct part *part,
                     bool training) MUST_USE;
 /* The input of unit `index`, images `first` .. first + chunk - 1; with `again` in the backward pass, where gates are known.
- * *ret_x is the input, *ret_y the input before its gate (the same where there is none). */
+ * x is the input, y the input before its gate (the same where there is none). */
 struct unit_input {
     float *x, *y;
+    const float *act_slope; /* of the activation that made y; NULL where there is none at hand */
 };
 struct unit_input unit_input_make(struct onednn_program *program, uint32_t index, uint32_t first,
                                   bool again);
@@ -159,6 +162,12 @@ static inline size_t map_floats(uint32_t size, uint32_t channels)
 static inline double *unit_sums(const struct unit *unit, int which)
 {
     return (double *)(void *)unit->norm.sums + (size_t)which * unit->out_channels;
+}
+
+/* SiLU's slope is folded into g, unless dy itself is needed later as the gradient of a residual. */
+static inline bool unit_keeps_dy(const struct unit *unit)
+{
+    return unit->norm.silu && unit->norm.residual != UNIT_NONE;
 }
 
 /* The outputs of a unit, `images` of them. */

@@ -5,6 +5,10 @@
 
 #include "worker/engine/onednn/kernels.h"
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
 #define KERNEL_JOIN(name, set) name##_##set
 #define KERNEL_EXPAND(name, set) KERNEL_JOIN(name, set)
 #define KERNEL(name) KERNEL_EXPAND(name, KERNEL_SET)
@@ -30,27 +34,80 @@ KERNEL_INLINE lanes all(float value)
     return value - (lanes){0};
 }
 
-/* Where the mask is -1, else 0. */
+/* The smaller of two, the larger, the nearest integer. NaN in `value` stays NaN. */
+#if defined(__AVX512F__) && KERNEL_LANES == 16
+
+KERNEL_INLINE lanes at_most(lanes value, lanes bound)
+{
+    return (lanes)_mm512_min_ps((__m512)bound, (__m512)value);
+}
+
+KERNEL_INLINE lanes at_least(lanes value, lanes bound)
+{
+    return (lanes)_mm512_max_ps((__m512)bound, (__m512)value);
+}
+
+KERNEL_INLINE lanes nearest(lanes value)
+{
+    return (lanes)_mm512_roundscale_ps((__m512)value,
+                                       _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+#elif defined(__AVX__) && KERNEL_LANES == 8
+
+KERNEL_INLINE lanes at_most(lanes value, lanes bound)
+{
+    return (lanes)_mm256_min_ps((__m256)bound, (__m256)value);
+}
+
+KERNEL_INLINE lanes at_least(lanes value, lanes bound)
+{
+    return (lanes)_mm256_max_ps((__m256)bound, (__m256)value);
+}
+
+KERNEL_INLINE lanes nearest(lanes value)
+{
+    return (lanes)_mm256_round_ps((__m256)value, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+
+#else
+
 KERNEL_INLINE lanes choose(int_lanes mask, lanes yes, lanes no)
 {
     return (lanes)((mask & (int_lanes)yes) | (~mask & (int_lanes)no));
 }
 
-/* 1 / (1 + exp(-x)), relative error below 4e-7; NaN stays NaN. 2^t = 2^n p(t - n) with n the nearest integer. */
+KERNEL_INLINE lanes at_most(lanes value, lanes bound)
+{
+    return choose(value > bound, bound, value);
+}
+
+KERNEL_INLINE lanes at_least(lanes value, lanes bound)
+{
+    return choose(value < bound, bound, value);
+}
+
+/* Exact below 2^22: adding 1.5 * 2^23 leaves no room for a fraction. */
+KERNEL_INLINE lanes nearest(lanes value)
+{
+    const lanes round = all(12582912.0f);
+    return (value + round) - round;
+}
+
+#endif
+
+/* 1 / (1 + exp(-x)), relative error below 4e-7; NaN stays NaN. With t = -x / log 2 and n the nearest integer,
+ * exp(-x) = 2^n p(t - n), p the minimax polynomial of 2^f on [-1/2, 1/2]. */
 KERNEL_INLINE lanes sigmoid_lanes(lanes x)
 {
-    const lanes round = all(12582912.0f), bound = all(125.0f);
-    lanes t = x * -1.44269504f;
-    t = choose(t > bound, bound, t);
-    t = choose(t < -bound, -bound, t);
-    const lanes n = (t + round) - round, f = t - n;
-    lanes p = all(1.5403530e-4f);
-    p = p * f + 1.3333558e-3f;
-    p = p * f + 9.6181291e-3f;
-    p = p * f + 5.5504109e-2f;
-    p = p * f + 2.4022651e-1f;
-    p = p * f + 6.9314718e-1f;
-    p = p * f + 1.0f;
+    const lanes t = at_least(at_most(x * -1.44269504f, all(125.0f)), all(-125.0f));
+    const lanes n = nearest(t), f = t - n;
+    lanes p = all(1.327647245e-3f);
+    p = p * f + 9.675540961e-3f;
+    p = p * f + 5.550713092e-2f;
+    p = p * f + 2.402212024e-1f;
+    p = p * f + 6.931469440e-1f;
+    p = p * f + 1.000000119f;
     const lanes power = (lanes)((int_lanes)p + (__builtin_convertvector(n, int_lanes) << 23));
     return 1.0f / (1.0f + power);
 }

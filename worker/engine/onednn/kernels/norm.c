@@ -6,25 +6,21 @@ KERNEL_INLINE size_t plane_at(const struct kernel_map *map, uint32_t image, uint
     return ((size_t)image * map->blocks + block) * map->pixels;
 }
 
-/* Sums of one block over all images; several accumulators hide the latency of the additions. */
-KERNEL_INLINE void block_sums(const struct kernel_map *map, const float *z, uint32_t block,
-                              lanes pivot, lanes ret_sums[2])
+/* Sums over one plane; several accumulators hide the latency of the additions. */
+KERNEL_INLINE void plane_sums(const float *z, size_t pixels, lanes pivot, lanes ret_sums[2])
 {
     lanes s[4] = {{0}}, q[4] = {{0}};
-    for (uint32_t n = 0; n < map->images; n++) {
-        const size_t at = plane_at(map, n, block);
-        size_t p = 0;
-        for (; p + 4 <= map->pixels; p += 4)
-            for (unsigned u = 0; u < 4; u++) {
-                const lanes off = load(z, at + p + u) - pivot;
-                s[u] += off;
-                q[u] += off * off;
-            }
-        for (; p < map->pixels; p++) {
-            const lanes off = load(z, at + p) - pivot;
-            s[0] += off;
-            q[0] += off * off;
+    size_t p = 0;
+    for (; p + 4 <= pixels; p += 4)
+        for (unsigned u = 0; u < 4; u++) {
+            const lanes off = load(z, p + u) - pivot;
+            s[u] += off;
+            q[u] += off * off;
         }
+    for (; p < pixels; p++) {
+        const lanes off = load(z, p) - pivot;
+        s[0] += off;
+        q[0] += off * off;
     }
     ret_sums[0] = (s[0] + s[1]) + (s[2] + s[3]);
     ret_sums[1] = (q[0] + q[1]) + (q[2] + q[3]);
@@ -33,101 +29,134 @@ KERNEL_INLINE void block_sums(const struct kernel_map *map, const float *z, uint
 void KERNEL(norm_sums)(const struct kernel_map *map, const float *z, const float *pivot,
                        double *sum, double *squares)
 {
-    for (uint32_t b = 0; b < map->blocks; b++) {
-        lanes sums[2];
-        block_sums(map, z, b, load(pivot, b), sums);
-        add_to_doubles(sum + (size_t)b * KERNEL_LANES, sums[0]);
-        add_to_doubles(squares + (size_t)b * KERNEL_LANES, sums[1]);
-    }
+    for (uint32_t n = 0; n < map->images; n++)
+        for (uint32_t b = 0; b < map->blocks; b++) {
+            lanes sums[2];
+            plane_sums(z + plane_at(map, n, b) * KERNEL_LANES, map->pixels, load(pivot, b), sums);
+            add_to_doubles(sum + (size_t)b * KERNEL_LANES, sums[0]);
+            add_to_doubles(squares + (size_t)b * KERNEL_LANES, sums[1]);
+        }
 }
 
+/* What varies between the loops of norm_apply, fixed in each of them. */
+struct apply_kind {
+    bool silu, residual, slope;
+};
+
 KERNEL_INLINE void apply_all(const struct kernel_map *map, const struct norm_apply *apply,
-                             const bool silu, const bool residual)
+                             const struct apply_kind kind)
 {
+    const float *z = apply->z, *residual = apply->residual;
+    float *y = apply->y, *act_slope = apply->act_slope;
     for (uint32_t n = 0; n < map->images; n++)
         for (uint32_t b = 0; b < map->blocks; b++) {
             const lanes slope = load(apply->slope, b), offset = load(apply->offset, b);
             const size_t at = plane_at(map, n, b), end = at + map->pixels;
             for (size_t p = at; p < end; p++) {
-                lanes y = load(apply->z, p) * slope + offset;
-                if (silu)
-                    y *= sigmoid_lanes(y);
-                if (residual)
-                    y += load(apply->residual, p);
-                store(apply->y, p, y);
+                const lanes pre = load(z, p) * slope + offset;
+                lanes out = pre;
+                if (kind.silu) {
+                    const lanes s = sigmoid_lanes(pre);
+                    out = pre * s;
+                    if (kind.slope)
+                        store(act_slope, p, s + out * (1.0f - s));
+                }
+                if (kind.residual)
+                    out += load(residual, p);
+                store(y, p, out);
             }
         }
 }
 
 void KERNEL(norm_apply)(const struct kernel_map *map, const struct norm_apply *apply)
 {
-    if (apply->silu && apply->residual)
-        apply_all(map, apply, true, true);
+    if (apply->silu && apply->residual && apply->act_slope)
+        apply_all(map, apply, (struct apply_kind){true, true, true});
+    else if (apply->silu && apply->residual)
+        apply_all(map, apply, (struct apply_kind){true, true, false});
+    else if (apply->silu && apply->act_slope)
+        apply_all(map, apply, (struct apply_kind){true, false, true});
     else if (apply->silu)
-        apply_all(map, apply, true, false);
+        apply_all(map, apply, (struct apply_kind){true, false, false});
     else if (apply->residual)
-        apply_all(map, apply, false, true);
+        apply_all(map, apply, (struct apply_kind){false, true, false});
     else
-        apply_all(map, apply, false, false);
+        apply_all(map, apply, (struct apply_kind){false, false, false});
 }
 
-/* What varies between the loops of norm_reduce, fixed in each of them. */
+/* The same of norm_reduce. */
 struct reduce_kind {
-    bool silu, residual, keep_dy;
+    bool silu, residual, slope, keep_dy;
 };
 
-KERNEL_INLINE void reduce_block(const struct kernel_map *map, const struct norm_reduce *reduce,
+KERNEL_INLINE void reduce_plane(const struct norm_reduce *reduce, const size_t at[2],
                                 uint32_t block, const struct reduce_kind kind)
 {
     const lanes slope = load(reduce->slope, block), offset = load(reduce->offset, block);
     const lanes mean = load(reduce->mean, block);
-    lanes sum[2] = {{0}}, product[2] = {{0}};
-    for (uint32_t n = 0; n < map->images; n++) {
-        const size_t at = plane_at(map, n, block);
-        for (size_t p = 0; p < map->pixels; p++) {
-            const lanes z = load(reduce->z, at + p);
-            lanes dy = load(reduce->dy, at + p);
-            if (kind.residual)
-                dy += load(reduce->residual, at + p);
-            lanes g = dy;
-            if (kind.silu)
-                g *= silu_slope(z * slope + offset);
-            store(reduce->g, at + p, kind.keep_dy ? dy : g);
-            sum[p % 2] += g;
-            product[p % 2] += g * (z - mean);
-        }
+    const float *zs = reduce->z, *dys = reduce->dy, *residuals = reduce->residual,
+                *act_slope = reduce->act_slope;
+    float *gs = reduce->g;
+    lanes sum = {0}, product = {0};
+    for (size_t p = at[0]; p < at[1]; p++) {
+        const lanes z = load(zs, p);
+        lanes dy = load(dys, p);
+        if (kind.residual)
+            dy += load(residuals, p);
+        lanes g = dy;
+        if (kind.slope)
+            g *= load(act_slope, p);
+        else if (kind.silu)
+            g *= silu_slope(z * slope + offset);
+        store(gs, p, kind.keep_dy ? dy : g);
+        sum += g;
+        product += g * (z - mean);
     }
-    add_to_doubles(reduce->sum + (size_t)block * KERNEL_LANES, sum[0] + sum[1]);
-    add_to_doubles(reduce->product + (size_t)block * KERNEL_LANES, product[0] + product[1]);
+    add_to_doubles(reduce->sum + (size_t)block * KERNEL_LANES, sum);
+    add_to_doubles(reduce->product + (size_t)block * KERNEL_LANES, product);
 }
 
 KERNEL_INLINE void reduce_all(const struct kernel_map *map, const struct norm_reduce *reduce,
                               const struct reduce_kind kind)
 {
-    for (uint32_t b = 0; b < map->blocks; b++)
-        reduce_block(map, reduce, b, kind);
+    for (uint32_t n = 0; n < map->images; n++)
+        for (uint32_t b = 0; b < map->blocks; b++) {
+            const size_t at = plane_at(map, n, b);
+            reduce_plane(reduce, (const size_t[2]){at, at + map->pixels}, b, kind);
+        }
+}
+
+static void reduce_with_silu(const struct kernel_map *map, const struct norm_reduce *reduce)
+{
+    if (reduce->act_slope && reduce->residual)
+        reduce_all(map, reduce, (struct reduce_kind){true, true, true, false});
+    else if (reduce->act_slope)
+        reduce_all(map, reduce, (struct reduce_kind){true, false, true, false});
+    else if (reduce->keep_dy && reduce->residual)
+        reduce_all(map, reduce, (struct reduce_kind){true, true, false, true});
+    else if (reduce->keep_dy)
+        reduce_all(map, reduce, (struct reduce_kind){true, false, false, true});
+    else if (reduce->residual)
+        reduce_all(map, reduce, (struct reduce_kind){true, true, false, false});
+    else
+        reduce_all(map, reduce, (struct reduce_kind){true, false, false, false});
 }
 
 void KERNEL(norm_reduce)(const struct kernel_map *map, const struct norm_reduce *reduce)
 {
-    const bool keep = reduce->silu && reduce->keep_dy;
-    if (keep && reduce->residual)
-        reduce_all(map, reduce, (struct reduce_kind){true, true, true});
-    else if (keep)
-        reduce_all(map, reduce, (struct reduce_kind){true, false, true});
-    else if (reduce->silu && reduce->residual)
-        reduce_all(map, reduce, (struct reduce_kind){true, true, false});
-    else if (reduce->silu)
-        reduce_all(map, reduce, (struct reduce_kind){true, false, false});
+    if (reduce->silu)
+        reduce_with_silu(map, reduce);
     else if (reduce->residual)
-        reduce_all(map, reduce, (struct reduce_kind){false, true, false});
+        reduce_all(map, reduce, (struct reduce_kind){false, true, false, false});
     else
-        reduce_all(map, reduce, (struct reduce_kind){false, false, false});
+        reduce_all(map, reduce, (struct reduce_kind){false, false, false, false});
 }
 
 KERNEL_INLINE void dz_all(const struct kernel_map *map, const struct norm_dz *dz,
                           const bool g_is_dy)
 {
+    const float *zs = dz->z, *gs = dz->g;
+    float *dzs = dz->dz;
     for (uint32_t n = 0; n < map->images; n++)
         for (uint32_t b = 0; b < map->blocks; b++) {
             const lanes by_g = load(dz->by_g, b), by_z = load(dz->by_z, b),
@@ -135,11 +164,11 @@ KERNEL_INLINE void dz_all(const struct kernel_map *map, const struct norm_dz *dz
             const lanes slope = load(dz->slope, b), offset = load(dz->offset, b);
             const size_t at = plane_at(map, n, b), end = at + map->pixels;
             for (size_t p = at; p < end; p++) {
-                const lanes z = load(dz->z, p);
-                lanes g = load(dz->g, p);
+                const lanes z = load(zs, p);
+                lanes g = load(gs, p);
                 if (g_is_dy)
                     g *= silu_slope(z * slope + offset);
-                store(dz->dz, p, by_g * g + (by_z * z + constant));
+                store(dzs, p, by_g * g + (by_z * z + constant));
             }
         }
 }
