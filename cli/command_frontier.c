@@ -64,8 +64,8 @@ static void print_hypervolume(const json_t *frontier)
     double fraction = api_number(frontier, "hypervolume_fraction");
     printf("hypervolume %.4g", api_number(frontier, "hypervolume"));
     if (!isnan(fraction))
-        printf(", %.1f %% of the box from the ideal point to the reference point", 100 * fraction);
-    printf("\n(");
+        printf(", %.1f %% of the box between reference and ideal", 100 * fraction);
+    printf("\nreference   ");
     size_t index;
     json_t *objective;
     json_array_foreach(api_field(frontier, "objectives"), index, objective)
@@ -74,7 +74,7 @@ static void print_hypervolume(const json_t *frontier)
         printf("%s", index ? ", " : "");
         print_reference_value(name, api_number(api_field(frontier, "reference"), name));
     }
-    printf(")\n");
+    printf("\n");
 }
 
 static enum exit_code print_frontier(struct cli *cli, const json_t *frontier)

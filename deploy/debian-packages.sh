@@ -25,7 +25,7 @@ build=(
     zlib1g-dev libjpeg-dev libpng-dev       # image files
     dataset-fashion-mnist
 )
-test=(libcmocka-dev clang-format clang-tidy ccache curl jq)
+test=(libcmocka-dev clang-format clang-tidy ccache jq bsdutils)
 
 wanted=("${build[@]}")
 list=no
