@@ -102,16 +102,21 @@ static int wait_for_port(const struct daemon_process *process, size_t log_bytes)
     return 0;
 }
 
-void daemon_start(struct daemon_process *process, const char *const *words)
+void daemon_spawn(struct daemon_process *process, const char *const *words)
 {
     char *argv[DAEMON_WORDS_MAX];
     char state[DAEMON_PATH_SIZE + 8], path[DAEMON_PATH_SIZE + 8];
-    char *log = daemon_log(process);
-    size_t log_bytes = strlen(log);
-    free(log);
     set_words(argv, process, state, sizeof state, words);
     snprintf(path, sizeof path, "%s/log", process->directory);
     process->pid = spawn(argv, path, O_APPEND);
+}
+
+void daemon_start(struct daemon_process *process, const char *const *words)
+{
+    char *log = daemon_log(process);
+    size_t log_bytes = strlen(log);
+    free(log);
+    daemon_spawn(process, words);
     process->port = wait_for_port(process, log_bytes);
 }
 

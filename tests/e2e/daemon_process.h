@@ -31,6 +31,8 @@ struct daemon_process {
 void daemon_prepare(struct daemon_process *process);
 /* Starts archscoutd on a free port, with these further words (NULL-terminated, or NULL), and waits until it listens. */
 void daemon_start(struct daemon_process *process, const char *const *words);
+/* The same without waiting: for a test that kills it while it starts. `port` stays as it was. */
+void daemon_spawn(struct daemon_process *process, const char *const *words);
 /* SIGTERM; the exit status must be 0. */
 void daemon_stop(struct daemon_process *process);
 void daemon_kill(struct daemon_process *process); /* SIGKILL */
