@@ -34,7 +34,7 @@ static struct candidate_view view_of(const struct coordinator *coordinator,
                                   .created_us = candidate->created_us,
                                   .finished_us = candidate->finished_us};
     space_architecture(search->spec->space, &candidate->encoding, &view.architecture);
-    view.cost = cost_of(&view.architecture, &search->spec->problem);
+    view.cost = pricing_cost(search->spec->pricing, &candidate->encoding);
     struct job job;
     bool unfinished = candidate->state == CANDIDATE_QUEUED || candidate->state == CANDIDATE_LEASED;
     if (unfinished && scheduler_find_job(coordinator->scheduler, search->id, number, &job)) {

@@ -262,7 +262,7 @@ int search_propose(struct search *search, int64_t wall_us, struct candidate_row 
         return r;
     struct architecture architecture;
     space_architecture(search->spec->space, &encoding, &architecture);
-    struct cost cost = cost_of(&architecture, &search->spec->problem);
+    struct cost cost = pricing_cost(search->spec->pricing, &encoding);
     *ret_row = (struct candidate_row){.search = search->id,
                                       .number = k,
                                       .encoding = encoding,
@@ -386,10 +386,8 @@ int search_restore_result(struct search *search, const struct result_row *row)
     if (row->candidate >= search->count ||
         search->candidates[row->candidate].outcome != OUTCOME_NONE || !is_complete(row))
         return -EINVAL;
-    if (row->position == RESULT_NOT_COUNTED) {
-        search->candidates[row->candidate].attempts = row->attempts;
+    if (row->position == RESULT_NOT_COUNTED)
         return search->state == SEARCH_CANCELLED ? 0 : -EINVAL;
-    }
     if (row->position >= search->count)
         return -EINVAL;
     for (; search->accepted_count <= row->position; search->accepted_count++)

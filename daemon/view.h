@@ -74,8 +74,8 @@ struct candidate_view {
     double reward;              /* DONE only; by the exponents asked for, else by the spec's */
     struct measures measures;   /* DONE only */
     struct step_time step_time; /* DONE only */
-    uint32_t attempts;          /* given out so far */
-    uint64_t seen;              /* observations that its proposal had seen */
+    uint32_t attempts; /* given out so far; 0 where CANCELLED (coordinator_attempts has them) */
+    uint64_t seen;     /* observations that its proposal had seen */
     uint64_t
         parent; /* candidate that it was mutated from; STRATEGY_NO_PARENT where there is none */
     int64_t created_us, finished_us;

@@ -9,22 +9,30 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FILES_MAX = 8, NAME_SIZE = 512, REGIONS_MAX = 64, SECTOR = 512 };
+enum { FILES_MAX = 8, NAME_SIZE = 512, REGIONS_MAX = 64, SECTOR = 512, CAPACITY_MIN = 1 << 18 };
 
 /* Contents now, and as of the latest sync; they differ within [dirty_from, dirty_to) and perhaps in size. */
 struct memory_file {
     char name[NAME_SIZE];
     bool exists;
     uint8_t *bytes, *synced;
-    size_t size, synced_size, capacity;
+    size_t size, synced_size;
+    size_t extent, capacity; /* all that was ever written lies below the extent; beyond it is 0 */
     size_t dirty_from, dirty_to;
     void *regions[REGIONS_MAX]; /* shared memory of the WAL index */
+};
+
+struct copy {
+    char name[NAME_SIZE];
+    uint8_t *bytes; /* NULL = no file */
+    size_t size;
 };
 
 struct memory_vfs {
     sqlite3_vfs base;
     sqlite3_vfs *real; /* for randomness and time */
     struct memory_file files[FILES_MAX];
+    struct copy backup[FILES_MAX];
     bool dead;
     uint64_t operations;
     uint64_t fail_at, fail_until;
@@ -88,7 +96,7 @@ static int reserve(struct memory_file *file, size_t size)
 {
     if (size <= file->capacity)
         return 0;
-    size_t capacity = file->capacity ? file->capacity : 65536;
+    size_t capacity = file->capacity ? file->capacity : CAPACITY_MIN;
     while (capacity < size)
         capacity *= 2;
     uint8_t *bytes = realloc(file->bytes, capacity);
@@ -126,6 +134,8 @@ static int put(struct memory_file *file, const void *bytes, size_t length, size_
     touch(file, offset, offset + length);
     if (offset + length > file->size)
         file->size = offset + length;
+    if (file->size > file->extent)
+        file->extent = file->size;
     return 0;
 }
 
@@ -146,12 +156,16 @@ static void drop_regions(struct memory_file *file)
     }
 }
 
+/* Its memory stays for the next file of this place. */
 static void empty(struct memory_file *file)
 {
-    free(file->bytes);
-    free(file->synced);
     drop_regions(file);
-    *file = (struct memory_file){.exists = false};
+    if (file->extent > 0) {
+        memset(file->bytes, 0, file->extent);
+        memset(file->synced, 0, file->extent);
+    }
+    *file = (struct memory_file){
+        .bytes = file->bytes, .synced = file->synced, .capacity = file->capacity};
 }
 
 /* ---- sqlite3_io_methods ---- */
@@ -433,7 +447,12 @@ void memory_vfs_remove(struct memory_vfs *vfs)
 {
     sqlite3_vfs_unregister(&vfs->base);
     sqlite3_vfs_register(vfs->real, 1);
-    memory_vfs_clear(vfs);
+    for (size_t i = 0; i < FILES_MAX; i++) {
+        drop_regions(&vfs->files[i]);
+        free(vfs->files[i].bytes);
+        free(vfs->files[i].synced);
+        free(vfs->backup[i].bytes);
+    }
     free(vfs);
 }
 
@@ -441,6 +460,43 @@ void memory_vfs_clear(struct memory_vfs *vfs)
 {
     for (size_t i = 0; i < FILES_MAX; i++)
         empty(&vfs->files[i]);
+}
+
+/* ---- backups ---- */
+
+int memory_vfs_back_up(struct memory_vfs *vfs)
+{
+    for (size_t i = 0; i < FILES_MAX; i++) {
+        const struct memory_file *file = &vfs->files[i];
+        struct copy *copy = &vfs->backup[i];
+        free(copy->bytes);
+        copy->bytes = NULL;
+        if (!file->exists)
+            continue;
+        copy->bytes = malloc(file->size + 1);
+        if (!copy->bytes)
+            return -ENOMEM;
+        copy->size = file->size;
+        if (file->size > 0)
+            memcpy(copy->bytes, file->bytes, file->size);
+        snprintf(copy->name, NAME_SIZE, "%s", file->name);
+    }
+    return 0;
+}
+
+int memory_vfs_restore(struct memory_vfs *vfs)
+{
+    memory_vfs_clear(vfs);
+    for (size_t i = 0; i < FILES_MAX; i++) {
+        const struct copy *copy = &vfs->backup[i];
+        if (!copy->bytes)
+            continue;
+        struct memory_file *file = create(vfs, copy->name);
+        if (put(file, copy->bytes, copy->size, 0) < 0)
+            return -ENOMEM;
+        settle(file);
+    }
+    return 0;
 }
 
 /* ---- dying and coming back ---- */

@@ -26,6 +26,10 @@ uint64_t memory_vfs_failed(const struct memory_vfs *vfs);
 /* Operations of that kind since memory_vfs_install. */
 uint64_t memory_vfs_operations(const struct memory_vfs *vfs);
 
+/* Copies all files aside, and brings the copy back in their place. Without an open connection. */
+int memory_vfs_back_up(struct memory_vfs *vfs) MUST_USE; /* -ENOMEM */
+int memory_vfs_restore(struct memory_vfs *vfs) MUST_USE; /* -ENOMEM */
+
 /* The process is dead: nothing reaches the files any more. Close the connection, then bring it back. */
 void memory_vfs_kill(struct memory_vfs *vfs);
 /* After a SIGKILL all that was written is there. */

@@ -19,7 +19,9 @@ void rig_init(struct rig *rig)
 {
     *rig =
         (struct rig){.now = {.monotonic_ms = 1000, .wall_us = 1700000000000000}, .incarnation = 1};
-    snprintf(rig->directory, sizeof(rig->directory), "/tmp/archscout_rig_XXXXXX");
+    /* The lock and the reserve are the only files on a real disk: in memory where there is such a file system. */
+    const char *parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    snprintf(rig->directory, sizeof(rig->directory), "%s/archscout_rig_XXXXXX", parent);
     must(mkdtemp(rig->directory), "no temporary directory");
     must(memory_vfs_install(&rig->vfs) == 0, "out of memory");
 }

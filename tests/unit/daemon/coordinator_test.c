@@ -1,3 +1,4 @@
+#include "daemon/scheduler.h"
 #include "tests/unit/daemon/core_bench.h"
 
 #include <errno.h>
@@ -242,6 +243,67 @@ static void test_lease_lives_on_over_a_restart(void **state)
     assert_int_equal(deliver(rig, "w", &task, &result), 0);
 }
 
+static struct task end_with(struct rig *rig, enum outcome outcome)
+{
+    assert_int_equal(rig_register(rig, "w", 1), 0);
+    struct task task = lease(rig, "w", 0);
+    struct result result = {.outcome = outcome};
+    assert_int_equal(deliver(rig, "w", &task, &result), 0);
+    restart(rig);
+    return task;
+}
+
+static void test_losses_are_counted_over_restarts(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t search = submit(rig, 1, 1, "");
+    for (int i = 0; i < LOSSES_MAX; i++) {
+        assert_int_equal(search_view(rig, search).state, SEARCH_RUNNING);
+        assert_int_equal(end_with(rig, OUTCOME_LOST).candidate, 0);
+    }
+    assert_int_equal(candidate_view(rig, search, 0).state, CANDIDATE_FAILED);
+    assert_int_equal(candidate_view(rig, search, 0).outcome, OUTCOME_LOST);
+    assert_int_equal(search_view(rig, search).state, SEARCH_DONE);
+}
+
+static void test_halved_micro_batch_survives_a_restart(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t search = submit(rig, 1, 1, "");
+    assert_int_equal(end_with(rig, OUTCOME_OUT_OF_MEMORY).micro_batches, 1);
+    assert_int_equal(end_with(rig, OUTCOME_FAILED).micro_batches, 2);
+    assert_int_equal(end_with(rig, OUTCOME_OUT_OF_MEMORY).micro_batches, 2);
+    assert_int_equal(candidate_view(rig, search, 0).outcome, OUTCOME_OUT_OF_MEMORY);
+}
+
+/* I3: the restored store gives the same attempt number again, and the epoch tells the two apart. */
+static void test_restored_backup_does_not_accept_what_came_after_it(void **state)
+{
+    struct rig *rig = *state;
+    submit(rig, 3, 1, "");
+    assert_int_equal(rig_commit(rig), 0);
+    rig_kill(rig);
+    assert_int_equal(memory_vfs_back_up(rig->vfs), 0);
+    struct task tasks[2];
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(memory_vfs_restore(rig->vfs), 0);
+        assert_int_equal(rig_start(rig), 0);
+        rig_begin(rig, 1);
+        assert_int_equal(rig_register(rig, "w", 1), 0);
+        tasks[i] = lease(rig, "w", 0);
+        if (i == 1)
+            break;
+        assert_int_equal(rig_commit(rig), 0);
+        rig_kill(rig);
+    }
+    assert_int_equal(tasks[0].attempt, tasks[1].attempt);
+    assert_true(tasks[0].epoch != tasks[1].epoch);
+    struct result result = done(0.5);
+    assert_int_equal(deliver(rig, "w", &tasks[0], &result), -ESTALE);
+    assert_int_equal(report(rig, "w", &tasks[0], 0), -ESTALE);
+    assert_int_equal(deliver(rig, "w", &tasks[1], &result), 0);
+}
+
 static void test_lost_answer_costs_nothing(void **state)
 {
     struct rig *rig = *state;
@@ -426,6 +488,9 @@ int main(void)
         TEST(test_result_after_the_lease_ran_out_is_stale),
         TEST(test_unknown_worker_is_told_to_register),
         TEST(test_lease_lives_on_over_a_restart),
+        TEST(test_losses_are_counted_over_restarts),
+        TEST(test_halved_micro_batch_survives_a_restart),
+        TEST(test_restored_backup_does_not_accept_what_came_after_it),
         TEST(test_lost_answer_costs_nothing),
         TEST(test_report_without_new_epochs_writes_nothing),
         TEST(test_dataset_with_other_facts_is_refused),
