@@ -44,6 +44,7 @@ void slot_begin(struct slot *slot, const struct wire_task *task)
     uint64_t now_ms = uv_now(slot->shared->loop);
     attempt_begin(&slot->attempt, task, now_ms);
     slot->has_attempt = true;
+    slot->unwanted = NULL;
     slot->report_due_ms = now_ms + slot->shared->report_seconds * UINT64_C(1000);
     slot->state = SLOT_BUSY;
     slot->progress_ms = now_ms;
@@ -67,6 +68,21 @@ void slot_drop_attempt(struct slot *slot, const char *reason)
     slot->state = SLOT_ENDING;
     slot->restart_due_ms = 0;
     child_kill(slot->trainer);
+}
+
+/* Acted upon a millisecond later: the loop reads its pipes in between, and with them a result that waits there. */
+void slot_end_unwanted(struct slot *slot, const char *reason)
+{
+    slot->unwanted = reason;
+    slot->unwanted_ms = uv_now(slot->shared->loop) + 1;
+}
+
+static void end_unwanted(struct slot *slot)
+{
+    const char *reason = slot->unwanted;
+    slot->unwanted = NULL;
+    if (!slot->attempt.over)
+        slot_drop_attempt(slot, reason);
 }
 
 /* ---- what the trainer says ---- */
@@ -233,6 +249,8 @@ void slot_step(struct slot *slot, uint64_t now_ms)
 {
     if (slot->state == SLOT_EMPTY && !slot->shared->stopping && now_ms >= slot->restart_due_ms)
         start_trainer(slot, now_ms);
+    if (slot->has_attempt && slot->unwanted && now_ms >= slot->unwanted_ms)
+        end_unwanted(slot);
     if (slot->state == SLOT_STARTING || slot->state == SLOT_BUSY)
         watch_trainer(slot, now_ms);
     slot_step_request(slot, now_ms);
@@ -254,9 +272,13 @@ static uint64_t trainer_due_ms(const struct slot *slot)
 
 uint64_t slot_due_ms(const struct slot *slot)
 {
-    uint64_t trainer_ms = trainer_due_ms(slot);
+    uint64_t due_ms = trainer_due_ms(slot);
     uint64_t request_ms = slot_request_due_ms(slot);
-    return trainer_ms < request_ms ? trainer_ms : request_ms;
+    if (request_ms < due_ms)
+        due_ms = request_ms;
+    if (slot->has_attempt && slot->unwanted && slot->unwanted_ms < due_ms)
+        due_ms = slot->unwanted_ms;
+    return due_ms;
 }
 
 void slot_stop(struct slot *slot)

@@ -53,6 +53,8 @@ struct slot {
     bool has_attempt; /* BUSY, or until its result is acknowledged */
     struct attempt attempt;
     uint64_t report_due_ms;
+    const char *unwanted; /* why the daemon wants no more of the attempt; NULL = it does */
+    uint64_t unwanted_ms; /* when that is acted upon */
 
     struct http_call *call; /* NULL when there is no request */
     enum slot_request request;
@@ -82,6 +84,9 @@ void slot_step_request(struct slot *slot, uint64_t now_ms);
 uint64_t slot_request_due_ms(const struct slot *slot);
 /* Gives the trainer, which is READY, a task. */
 void slot_begin(struct slot *slot, const struct wire_task *task);
+/* The daemon wants no more of the attempt, unless its result is there already: that is handed in all the same, and its own
+ * answer decides. */
+void slot_end_unwanted(struct slot *slot, const char *reason);
 /* Forgets the attempt; a trainer that still works on it is killed and replaced. */
 void slot_drop_attempt(struct slot *slot, const char *reason);
 

@@ -13,7 +13,7 @@ static int next_request(const struct slot *slot)
         return slot->state == SLOT_READY && !stopping ? SLOT_LEASE : -1;
     if (slot->attempt.over && (slot->attempt.epoch_count == 0 || stopping))
         return SLOT_RESULT;
-    return SLOT_REPORT;
+    return slot->unwanted ? -1 : SLOT_REPORT;
 }
 
 uint64_t slot_request_due_ms(const struct slot *slot)
@@ -50,6 +50,7 @@ static void refuse_task(struct slot *slot, const struct wire_task *task, const s
     log_line(slot->shared->log, LOG_ERROR, "slot %u: %s", slot->index, result.message);
     attempt_finish(&slot->attempt, &result);
     slot->has_attempt = true;
+    slot->unwanted = NULL;
 }
 
 static void on_lease(struct slot *slot, const struct http_response *response)
@@ -87,8 +88,8 @@ static void on_report(struct slot *slot, const struct http_response *response)
     attempt_reported(&slot->attempt, &slot->report);
     slot->report_due_ms =
         uv_now(slot->shared->loop) + slot->shared->report_seconds * UINT64_C(1000);
-    if (report.stop && !slot->attempt.over)
-        slot_drop_attempt(slot, "its search was cancelled");
+    if (report.stop)
+        slot_end_unwanted(slot, "its search was cancelled");
 }
 
 static void on_result(struct slot *slot, const struct http_response *response)
@@ -103,14 +104,16 @@ static void on_result(struct slot *slot, const struct http_response *response)
                                                 : "its result was kept, not counted");
 }
 
-/* The attempt is not this worker's any more. A result that is there already is handed in all the same: its own answer
- * decides. */
+/* The attempt is not this worker's any more. */
 static void on_stale(struct slot *slot, enum slot_request request)
 {
-    if (request == SLOT_REPORT && slot->attempt.over)
-        attempt_reported(&slot->attempt, &slot->report);
-    else
-        slot_drop_attempt(slot, "its lease had ended");
+    static const char reason[] = "its lease had ended";
+    if (request == SLOT_RESULT) {
+        slot_drop_attempt(slot, reason);
+        return;
+    }
+    attempt_reported(&slot->attempt, &slot->report);
+    slot_end_unwanted(slot, reason);
 }
 
 /* The daemon does not know this worker: it was restarted, or has not heard of it for long. */

@@ -103,6 +103,7 @@ static int act(struct fake_daemon *daemon, enum fake_route route, const struct b
                                                                       on_report, on_result};
     pthread_mutex_lock(&daemon->mutex);
     daemon->counts[route]++;
+    pthread_cond_broadcast(&daemon->changed);
     int status = take_status(daemon, route);
     if (status == 0)
         status = actions[route](daemon, body, reply);
@@ -284,11 +285,6 @@ bool fake_has_report(const struct fake_daemon *daemon, uint64_t attempt)
             return true;
     }
     return false;
-}
-
-bool fake_has_given(const struct fake_daemon *daemon, uint64_t count)
-{
-    return daemon->tasks_given >= count;
 }
 
 bool fake_has_registered(const struct fake_daemon *daemon, uint64_t count)

@@ -67,7 +67,6 @@ struct wire_result fake_daemon_result(struct fake_daemon *daemon, uint64_t attem
 /* For fake_daemon_await. */
 bool fake_has_result(const struct fake_daemon *daemon, uint64_t attempt);
 bool fake_has_report(const struct fake_daemon *daemon, uint64_t attempt);
-bool fake_has_given(const struct fake_daemon *daemon, uint64_t count);
 bool fake_has_registered(const struct fake_daemon *daemon, uint64_t count);
 
 #endif
