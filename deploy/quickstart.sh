@@ -71,14 +71,15 @@ say "Daemon"
 state=${state:-$build/quickstart}
 mkdir -p "$state"
 daemon=
-stop_daemon() {
+watcher=
+clean_up() {
+    [ -z "$watcher" ] || kill -TERM "$watcher" 2>/dev/null || true
     [ -n "$daemon" ] || return 0
     kill -TERM "$daemon" 2>/dev/null || true
     wait "$daemon" 2>/dev/null || true
     rm -f "$state/server"
-    daemon=
 }
-trap stop_daemon EXIT
+trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
@@ -118,7 +119,11 @@ else
     id=latest
     echo "submitted before; --again would start it anew"
 fi
-archscout watch "$id" || die "the search did not end well; $state/archscoutd.log may say why"
+# In the background, because only then are signals answered at once.
+archscout watch "$id" &
+watcher=$!
+wait "$watcher" || die "the search did not end well; $state/archscoutd.log may say why"
+watcher=
 
 say "Pareto frontier"
 archscout frontier "$id"
