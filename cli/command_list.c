@@ -14,8 +14,8 @@
 enum { LIST_LIMIT, LIST_PAGE };
 
 static const struct table_column list_columns[] = {
-    {"id", true},   {"state", false},   {"done", true}, {"best", true},
-    {"left", true}, {"created", false}, {"name", false}};
+    {"id", true},   {"state", false},         {"done", true}, {"best", true},
+    {"left", true}, {"created (UTC)", false}, {"name", false}};
 
 static int add_search(struct table *table, const json_t *search)
 {

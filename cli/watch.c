@@ -139,7 +139,7 @@ static void tell_done(struct watch *watch, const json_t *candidate)
         watch->best_reward = reward;
     printf("accuracy %s, step %s (%s), %s params%s%s%s\n", cells[0], cells[1], cells[2], cells[3],
            is_best ? terminal_begin(&watch->cli->terminal, COLOUR_GREEN) : "",
-           is_best ? ", best so far" : "",
+           is_best ? ", best reward so far" : "",
            is_best ? terminal_end(&watch->cli->terminal, COLOUR_GREEN) : "");
 }
 

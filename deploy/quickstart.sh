@@ -127,7 +127,7 @@ watcher=
 
 say "Pareto frontier"
 archscout frontier "$id"
-say "Stage table of the best candidate"
+say "Stage table of the best candidate by reward"
 archscout export "$id" --format markdown
 
 accuracy=$(archscout candidates "$id" --sort accuracy --limit 1 --json | sed -n 's/.*"accuracy": *\([0-9.]*\).*/\1/p')

@@ -132,7 +132,7 @@ check 'workers and data sets'
 run 0 submit "$root/deploy/examples/tiny.json" && [ "$(cat "$work/out")" = 1 ]
 check 'submit prints the number'
 run 0 watch 1 && out '^  8/8  #' && out 'tiny is done: 8 candidates done, 0 failed' && [ "$(grep -c '^  [1-8]/8 ' "$work/out")" -eq 8 ] &&
-    ! grep -q $'\033' "$work/out" && out 'best so far'
+    ! grep -q $'\033' "$work/out" && out 'best reward so far'
 check 'watch: a line for each candidate, no colours into a pipe'
 run 0 watch 1 --json && [ "$(jq -r .kind "$work/out" | grep -c '^candidate.finished$')" -eq 8 ] &&
     [ "$(tail -n 1 "$work/out" | jq -r .kind)" = search.done ]
