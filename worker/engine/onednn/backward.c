@@ -155,25 +155,26 @@ static void gate_backward(struct onednn_program *program, const struct unit *uni
     const size_t at_wide = (size_t)first * wide, at_narrow = (size_t)first * narrow;
     const size_t wides = (size_t)unit->chunk * wide, pixels = (size_t)unit->in_size * unit->in_size;
     const struct kernel_map map = {unit->chunk, wide / kernels->lanes, pixels};
-    const struct kernel_linear reduce = {unit->chunk, wide, narrow},
-                               expand = {unit->chunk, narrow, wide};
+    const struct kernel_linear matrix = {unit->chunk, wide, narrow};
     const float *value = gate->gate + at_wide;
 
     kernels->gate_reduce(&map, y, d, chunk->dgate);
     for (size_t i = 0; i < wides; i++)
         chunk->dexpanded[i] = chunk->dgate[i] * value[i] * (1.0f - value[i]);
-    kernels->linear_backward_weights(&expand, gate->active + at_narrow, chunk->dexpanded,
-                                     parameter_gradient(program, gate->parameter + 2),
-                                     parameter_gradient(program, gate->parameter + 3));
-    kernels->linear_backward_data(&expand, parameter_value(program, gate->parameter + 2),
-                                  chunk->dexpanded, chunk->dreduced);
+    kernels->linear_outer(&matrix, gate->active + at_narrow, chunk->dexpanded,
+                          parameter_gradient(program, gate->parameter + 2));
+    kernels->row_sums(unit->chunk, wide, chunk->dexpanded,
+                      parameter_gradient(program, gate->parameter + 3));
+    kernels->linear_dot(&matrix, chunk->dexpanded, parameter_value(program, gate->parameter + 2),
+                        NULL, chunk->dreduced);
     kernels->silu_backward((size_t)unit->chunk * narrow, gate->reduced + at_narrow, chunk->dreduced,
                            chunk->dreduced);
-    kernels->linear_backward_weights(&reduce, gate->mean + at_wide, chunk->dreduced,
-                                     parameter_gradient(program, gate->parameter),
-                                     parameter_gradient(program, gate->parameter + 1));
-    kernels->linear_backward_data(&reduce, parameter_value(program, gate->parameter),
-                                  chunk->dreduced, chunk->dmean);
+    kernels->linear_outer(&matrix, chunk->dreduced, gate->mean + at_wide,
+                          parameter_gradient(program, gate->parameter));
+    kernels->row_sums(unit->chunk, narrow, chunk->dreduced,
+                      parameter_gradient(program, gate->parameter + 1));
+    kernels->linear_mix(&matrix, chunk->dreduced, parameter_value(program, gate->parameter), NULL,
+                        chunk->dmean);
     const float share = 1.0f / (float)pixels;
     for (size_t i = 0; i < wides; i++)
         chunk->dmean[i] *= share;
@@ -223,11 +224,12 @@ static void tail_backward(struct onednn_program *program)
     const uint32_t last = program->unit_count - 1;
     const struct kernel_map map = unit_map(program, &program->units[last], tail->chunk);
     const struct kernel_linear shape = {program->images, tail->channels, tail->classes};
-    kernels->linear_backward_weights(&shape, tail->mean, tail->dlogits,
-                                     parameter_gradient(program, tail->weight),
-                                     parameter_gradient(program, tail->bias));
-    kernels->linear_backward_data(&shape, parameter_value(program, tail->weight), tail->dlogits,
-                                  tail->dmean);
+    kernels->linear_outer(&shape, tail->dlogits, tail->mean,
+                          parameter_gradient(program, tail->weight));
+    kernels->row_sums(program->images, tail->classes, tail->dlogits,
+                      parameter_gradient(program, tail->bias));
+    kernels->linear_mix(&shape, tail->dlogits, parameter_value(program, tail->weight), NULL,
+                        tail->dmean);
     const float share = 1.0f / (float)map.pixels;
     for (size_t i = 0; i < (size_t)program->images * tail->channels; i++)
         tail->dmean[i] *= share;

@@ -91,18 +91,16 @@ static void gate_make(struct onednn_program *program, const struct unit *unit, u
     const struct kernel_map map = {unit->chunk, wide / kernels->lanes,
                                    (size_t)unit->in_size * unit->in_size};
     const size_t at_wide = (size_t)first * wide, at_narrow = (size_t)first * narrow;
-    const struct kernel_linear reduce = {unit->chunk, wide, narrow},
-                               expand = {unit->chunk, narrow, wide};
+    const struct kernel_linear matrix = {unit->chunk, wide, narrow};
     kernels->map_mean(&map, y, gate->mean + at_wide);
-    kernels->linear_forward(
-        &reduce, gate->mean + at_wide, parameter_value(program, gate->parameter),
-        parameter_value(program, gate->parameter + 1), gate->reduced + at_narrow);
+    kernels->linear_dot(&matrix, gate->mean + at_wide, parameter_value(program, gate->parameter),
+                        parameter_value(program, gate->parameter + 1), gate->reduced + at_narrow);
     kernels->silu((size_t)unit->chunk * narrow, gate->reduced + at_narrow,
                   gate->active + at_narrow);
-    kernels->linear_forward(
-        &expand, gate->active + at_narrow, parameter_value(program, gate->parameter + 2),
-        parameter_value(program, gate->parameter + 3), gate->expanded + at_wide);
-    kernels->sigmoid((size_t)unit->chunk * wide, gate->expanded + at_wide, gate->gate + at_wide);
+    kernels->linear_mix(&matrix, gate->active + at_narrow,
+                        parameter_value(program, gate->parameter + 2),
+                        parameter_value(program, gate->parameter + 3), gate->gate + at_wide);
+    kernels->sigmoid((size_t)unit->chunk * wide, gate->gate + at_wide, gate->gate + at_wide);
 }
 
 /* ---- units ---- */
@@ -212,8 +210,8 @@ static void tail_forward(struct onednn_program *program, const struct part *part
                                    tail->mean + (size_t)first * tail->channels);
     }
     const struct kernel_linear shape = {part->count, tail->channels, tail->classes};
-    program->kernels->linear_forward(&shape, tail->mean, parameter_value(program, tail->weight),
-                                     parameter_value(program, tail->bias), part->logits);
+    program->kernels->linear_dot(&shape, tail->mean, parameter_value(program, tail->weight),
+                                 parameter_value(program, tail->bias), part->logits);
     profile_stop(program, PROFILE_TAIL);
 }
 

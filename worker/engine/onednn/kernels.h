@@ -56,7 +56,7 @@ struct stem_shape {
     uint32_t images, channels, blocks, in_size, out_size, kernel, stride;
 };
 
-/* x (rows, in), y (rows, out), w (out, in), b (out); in is a multiple of lanes. */
+/* A matrix w (out, in) between wide rows (rows, in) and narrow rows (rows, out); in is a multiple of lanes. */
 struct kernel_linear {
     uint32_t rows, in, out;
 };
@@ -104,13 +104,17 @@ struct kernels {
     void (*silu_backward)(size_t count, const float *x, const float *dy, float *ret_dx);
     void (*sigmoid)(size_t count, const float *x, float *ret_y);
 
-    void (*linear_forward)(const struct kernel_linear *shape, const float *x, const float *w,
-                           const float *b, float *ret_y);
-    void (*linear_backward_data)(const struct kernel_linear *shape, const float *w, const float *dy,
-                                 float *ret_dx);
-    /* dw +=, db += */
-    void (*linear_backward_weights)(const struct kernel_linear *shape, const float *x,
-                                    const float *dy, float *dw, float *db);
+    /* narrow = wide w' + b; b may be NULL */
+    void (*linear_dot)(const struct kernel_linear *shape, const float *wide, const float *w,
+                       const float *b, float *ret_narrow);
+    /* wide = narrow w + b; b may be NULL */
+    void (*linear_mix)(const struct kernel_linear *shape, const float *narrow, const float *w,
+                       const float *b, float *ret_wide);
+    /* dw += narrow' wide */
+    void (*linear_outer)(const struct kernel_linear *shape, const float *narrow, const float *wide,
+                         float *dw);
+    /* sums += values (rows, count) */
+    void (*row_sums)(size_t rows, size_t count, const float *values, float *sums);
 };
 
 /* Sets for instruction sets that this processor has, the best first; NULL past the end. */

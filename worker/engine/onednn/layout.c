@@ -117,7 +117,6 @@ static void gate_slots(struct onednn_program *program, uint32_t index)
     slot_add(program, &gate->mean, wide, life);
     slot_add(program, &gate->reduced, narrow, life);
     slot_add(program, &gate->active, narrow, life);
-    slot_add(program, &gate->expanded, wide, life);
     slot_add(program, &gate->gate, wide, life);
 }
 

@@ -11,33 +11,36 @@ uint32_t channels_padded(uint32_t channels, uint32_t lanes)
     return (channels + lanes - 1) / lanes * lanes;
 }
 
-static enum parameter_order weight_order(enum op_kind kind, bool plain_input)
+/* `which` of the operation's parameters. */
+static enum parameter_order weight_order(const struct graph_op *op, size_t which)
 {
-    switch (kind) {
+    switch (op->kind) {
     case OP_CONV:
-        return plain_input ? ORDER_STEM : ORDER_DENSE;
+        return op->input == 0 ? ORDER_STEM : ORDER_DENSE;
     case OP_DEPTHWISE:
         return ORDER_DEPTHWISE;
+    case OP_SQUEEZE:
+        return which == 0 ? ORDER_MATRIX : ORDER_TRANSPOSED;
     default:
         return ORDER_MATRIX;
     }
 }
 
 static struct parameter_place place_of(const struct graph_parameter *parameter,
-                                       const struct graph_op *op, uint32_t lanes)
+                                       const struct graph_op *op, size_t which, uint32_t lanes)
 {
     struct parameter_place place = {.order = ORDER_CHANNELS, .kernel = 1, .in = 1};
-    const uint32_t out = channels_padded(parameter->dimensions[0], lanes);
+    place.out = channels_padded(parameter->dimensions[0], lanes);
     if (parameter->kind == PARAMETER_WEIGHT) {
         const uint32_t in = parameter->dimensions[1];
-        place.order = weight_order(op->kind, op->input == 0);
+        place.order = weight_order(op, which);
         place.kernel = op->kernel;
         if (place.order == ORDER_STEM)
             place.in = in;
         else if (place.order != ORDER_DEPTHWISE)
             place.in = channels_padded(in, lanes);
     }
-    const size_t floats = out * place.in * place.kernel * place.kernel;
+    const size_t floats = place.out * place.in * place.kernel * place.kernel;
     place.floats = (floats + FLOATS_A_LINE - 1) / FLOATS_A_LINE * FLOATS_A_LINE;
     return place;
 }
@@ -51,7 +54,8 @@ static void places_fill(struct parameter_places *places)
         for (const struct graph_op *op = owner; op < graph->ops + graph->op_count; op++)
             if (op->parameter <= i)
                 owner = op;
-        places->places[i] = place_of(&graph->parameters[i], owner, places->lanes);
+        places->places[i] =
+            place_of(&graph->parameters[i], owner, i - owner->parameter, places->lanes);
     }
 }
 
@@ -110,6 +114,8 @@ static size_t position(const struct parameter_places *places, size_t parameter, 
         return place->offset + (out / lanes * k * k + tap) * lanes + out % lanes;
     case ORDER_MATRIX:
         return place->offset + out * place->in + in;
+    case ORDER_TRANSPOSED:
+        return place->offset + in * place->out + out;
     case ORDER_CHANNELS:
         break;
     }

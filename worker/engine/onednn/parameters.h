@@ -11,13 +11,14 @@ enum parameter_order {
     ORDER_DENSE,     /* (out / lanes, in / lanes, k, k, lanes in, lanes out) */
     ORDER_STEM,      /* (out / lanes, k, k, in, lanes) */
     ORDER_DEPTHWISE, /* (channels / lanes, k, k, lanes) */
-    ORDER_MATRIX     /* (out, in), in padded */
+    ORDER_MATRIX,    /* (out, in), both padded */
+    ORDER_TRANSPOSED /* (in, out), both padded: the second matrix of squeeze-and-excitation, whose long side is out */
 };
 
 struct parameter_place {
     enum parameter_order order;
     size_t offset, floats; /* in the slab, padding included */
-    size_t in;             /* input channels, padded unless ORDER_STEM */
+    size_t in, out;        /* channels, padded unless it is ORDER_STEM's in */
     uint32_t kernel;
 };
 

@@ -39,9 +39,9 @@ struct unit_norm {
 
 /* Squeeze-and-excitation on a unit's input. */
 struct unit_gate {
-    size_t parameter;                                 /* index of the first of four */
-    uint32_t squeezed;                                /* channels, padded */
-    float *mean, *reduced, *active, *expanded, *gate; /* (images, channels) or (images, squeezed) */
+    size_t parameter;                      /* index of the first of four */
+    uint32_t squeezed;                     /* channels, padded */
+    float *mean, *reduced, *active, *gate; /* (images, channels) or (images, squeezed) */
 };
 
 struct unit {

@@ -96,12 +96,12 @@ KERNEL_INLINE lanes nearest(lanes value)
 
 #endif
 
-/* 1 / (1 + exp(-x)), relative error below 4e-7; NaN stays NaN. With t = -x / log 2 and n the nearest integer,
+/* 1 / (1 + exp(-x)), relative error below 3e-7 + 1e-7 |x|; NaN stays NaN. With t = -x / log 2 and n the nearest integer,
  * exp(-x) = 2^n p(t - n), p the minimax polynomial of 2^f on [-1/2, 1/2]. */
 KERNEL_INLINE lanes sigmoid_lanes(lanes x)
 {
-    const lanes t = at_least(at_most(x * -1.44269504f, all(125.0f)), all(-125.0f));
-    const lanes n = nearest(t), f = t - n;
+    const lanes bounded = at_least(at_most(x, all(86.0f)), all(-86.0f));
+    const lanes n = nearest(bounded * -1.44269504f), f = bounded * -1.44269504f - n;
     lanes p = all(1.327647245e-3f);
     p = p * f + 9.675540961e-3f;
     p = p * f + 5.550713092e-2f;

@@ -24,7 +24,8 @@ const struct kernels KERNEL(kernels) = {
     .silu = KERNEL(silu),
     .silu_backward = KERNEL(silu_backward),
     .sigmoid = KERNEL(sigmoid),
-    .linear_forward = KERNEL(linear_forward),
-    .linear_backward_data = KERNEL(linear_backward_data),
-    .linear_backward_weights = KERNEL(linear_backward_weights),
+    .linear_dot = KERNEL(linear_dot),
+    .linear_mix = KERNEL(linear_mix),
+    .linear_outer = KERNEL(linear_outer),
+    .row_sums = KERNEL(row_sums),
 };

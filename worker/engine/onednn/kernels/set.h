@@ -34,12 +34,13 @@ void KERNEL(silu)(size_t count, const float *x, float *ret_y);
 void KERNEL(silu_backward)(size_t count, const float *x, const float *dy, float *ret_dx);
 void KERNEL(sigmoid)(size_t count, const float *x, float *ret_y);
 
-void KERNEL(linear_forward)(const struct kernel_linear *shape, const float *x, const float *w,
-                            const float *b, float *ret_y);
-void KERNEL(linear_backward_data)(const struct kernel_linear *shape, const float *w,
-                                  const float *dy, float *ret_dx);
-void KERNEL(linear_backward_weights)(const struct kernel_linear *shape, const float *x,
-                                     const float *dy, float *dw, float *db);
+void KERNEL(linear_dot)(const struct kernel_linear *shape, const float *wide, const float *w,
+                        const float *b, float *ret_narrow);
+void KERNEL(linear_mix)(const struct kernel_linear *shape, const float *narrow, const float *w,
+                        const float *b, float *ret_wide);
+void KERNEL(linear_outer)(const struct kernel_linear *shape, const float *narrow, const float *wide,
+                          float *dw);
+void KERNEL(row_sums)(size_t rows, size_t count, const float *values, float *sums);
 
 extern const struct kernels KERNEL(kernels);
 
