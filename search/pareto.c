@@ -174,6 +174,7 @@ static double stair_add(struct stair *stairs, size_t *count, struct stair corner
 {
     size_t first = stair_find(stairs, *count, corner.y);
     double lower = first > 0 ? stairs[first - 1].z : 0;
+    /* What covers the corner would dominate it, so it is an equal point, or one that rounding made equal. */
     if (lower >= corner.z)
         return 0;
     if (first < *count && stairs[first].y == corner.y && stairs[first].z >= corner.z)

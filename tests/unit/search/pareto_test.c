@@ -1,5 +1,6 @@
 /* The incremental front against brute force, hypervolume against inclusion and exclusion. */
 #include "search/pareto.h"
+#include "search/pareto_tree.h"
 #include "search/random.h"
 
 #include <errno.h>
@@ -125,6 +126,46 @@ static void test_front_that_moves_on_stays_exact(void **state)
     pareto_free(pareto);
 }
 
+static void assert_tree_is_sound(const struct tree *tree)
+{
+    size_t points = 0, empty = 0;
+    for (size_t i = 0; i < tree->leaf_count; i++) {
+        const struct tree_leaf *leaf = &tree->leaves[i];
+        points += leaf->count;
+        empty += leaf->count == 0;
+        for (uint32_t j = 0; j < leaf->count; j++) {
+            for (size_t d = 0; d < TREE_DIMENSIONS; d++) {
+                assert_true(leaf->points[j].key[d] <= leaf->best[d]);
+                assert_true(leaf->points[j].key[d] >= leaf->worst[d]);
+            }
+        }
+    }
+    assert_int_equal(points, tree->point_count);
+    assert_int_equal(empty, tree->empty_leaf_count);
+}
+
+/* Fronts that grow and are then dominated by one point leave empty leaves behind, which must not pile up. */
+static void test_tree_counts_and_drops_its_empty_leaves(void **state)
+{
+    (void)state;
+    struct tree tree = {0};
+    struct random_stream random = random_stream_of(4, 0, RANDOM_PROPOSAL);
+    size_t most_leaves = 0;
+    for (int round = 0; round < 30; round++) {
+        for (uint64_t i = 0; i < 2000; i++) {
+            double x = random_unit(&random), y = random_unit(&random), up = round * 10;
+            struct tree_point point = {{up + x, up + y, up - x - y}, i};
+            if (!tree_dominates(&tree, point.key))
+                assert_int_equal(tree_insert(&tree, &point), 0);
+        }
+        assert_tree_is_sound(&tree);
+        assert_int_equal(tree.point_count, 2000);
+        most_leaves = tree.leaf_count > most_leaves ? tree.leaf_count : most_leaves;
+    }
+    assert_in_range(most_leaves, 30, 400);
+    tree_release(&tree);
+}
+
 static void test_order_of_points_does_not_depend_on_the_order_of_insertion(void **state)
 {
     (void)state;
@@ -247,6 +288,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_front_equals_brute_force_for_every_spread),
         cmocka_unit_test(test_front_that_moves_on_stays_exact),
+        cmocka_unit_test(test_tree_counts_and_drops_its_empty_leaves),
         cmocka_unit_test(test_order_of_points_does_not_depend_on_the_order_of_insertion),
         cmocka_unit_test(test_hypervolume_equals_inclusion_and_exclusion),
         cmocka_unit_test(test_hypervolume_equals_counted_cells_on_a_grid),

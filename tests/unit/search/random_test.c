@@ -73,6 +73,20 @@ static void test_below_reaches_every_value_evenly(void **state)
         assert_in_range(counts[i], DRAWS / BOUND - 500, DRAWS / BOUND + 500);
 }
 
+/* Of a bound of 3/4 of all 64-bit numbers, taking the high half of a product alone would give every third value twice as
+ * often as the others. */
+static void test_below_is_even_where_the_bound_does_not_divide_the_range(void **state)
+{
+    (void)state;
+    enum { DRAWS = 30000 };
+    struct random_stream stream = random_stream_of(9, 0, RANDOM_PROPOSAL);
+    int counts[3] = {0};
+    for (int i = 0; i < DRAWS; i++)
+        counts[random_below(&stream, UINT64_C(3) << 62) % 3]++;
+    for (int i = 0; i < 3; i++)
+        assert_in_range(counts[i], DRAWS / 3 - 500, DRAWS / 3 + 500);
+}
+
 static void test_below_stays_below_any_bound(void **state)
 {
     (void)state;
@@ -124,6 +138,7 @@ int main(void)
         cmocka_unit_test(test_stream_lays_out_key_and_counter_as_documented),
         cmocka_unit_test(test_streams_differ_by_seed_stream_and_purpose),
         cmocka_unit_test(test_below_reaches_every_value_evenly),
+        cmocka_unit_test(test_below_is_even_where_the_bound_does_not_divide_the_range),
         cmocka_unit_test(test_below_stays_below_any_bound),
         cmocka_unit_test(test_unit_is_in_its_interval_with_the_right_mean),
         cmocka_unit_test(test_normal_has_mean_0_and_variance_1),

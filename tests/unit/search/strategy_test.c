@@ -50,13 +50,23 @@ static double reward_of_encoding(const struct spec *spec, const struct encoding 
     return 1e6 / (double)cost.macs;
 }
 
+/* Two in seven candidates must never become parents: one is reported unusable, with a reward that must be ignored, and
+ * one has no number for a reward. */
+static bool becomes_no_parent(uint64_t candidate)
+{
+    return candidate % 7 == 3 || candidate % 7 == 5;
+}
+
 static void tell(struct strategy *strategy, const struct spec *spec, uint64_t candidate,
                  const struct encoding *encoding)
 {
-    struct observation observation = {
-        .candidate = candidate,
-        .usable = candidate % 7 != 3,
-        .reward = candidate % 7 == 3 ? NAN : reward_of_encoding(spec, encoding)};
+    struct observation observation = {.candidate = candidate,
+                                      .usable = candidate % 7 != 3,
+                                      .reward = reward_of_encoding(spec, encoding)};
+    if (candidate % 7 == 3)
+        observation.reward = 1e9;
+    if (candidate % 7 == 5)
+        observation.reward = candidate % 2 == 0 ? NAN : INFINITY;
     assert_int_equal(strategy_tell(strategy, &observation), 0);
 }
 
@@ -170,6 +180,63 @@ static void test_limited_space_is_proposed_to_its_last_feasible_architecture(voi
     /* the preset's encodings are all different architectures */
     assert_in_range(feasible, 2, 5000);
     assert_int_equal(count_proposals(spec, true), feasible);
+    spec_free(spec);
+}
+
+static bool next_encoding(const struct space *space, struct encoding *encoding)
+{
+    for (uint32_t i = 0; i < space_stage_count(space); i++) {
+        if (++encoding->choices[i] < space_option_count(space, i))
+            return true;
+        encoding->choices[i] = 0;
+    }
+    return false;
+}
+
+/* All but every 10,000th encoding were proposed: chance hardly finds the rest, enumeration must. */
+static void test_last_architectures_of_a_large_space_are_found(void **state)
+{
+    (void)state;
+    struct spec *spec = spec_of(preset_space, "random", "");
+    struct strategy *strategy = strategy_of(spec);
+    uint64_t left = 0, k = 0, encodings = 0;
+    struct encoding encoding = {{0}};
+    do {
+        if (encodings++ % 10000 == 9999)
+            left++;
+        else
+            assert_int_equal(strategy_replay(strategy, k++, &encoding), 0);
+    } while (next_encoding(spec->space, &encoding));
+    assert_int_equal(left, encodings / 10000);
+    for (; left > 0; left--)
+        assert_int_equal(strategy_ask(strategy, k++, &encoding), 0);
+    assert_int_equal(strategy_ask(strategy, k, &encoding), STRATEGY_EXHAUSTED);
+    strategy_free(strategy);
+    spec_free(spec);
+}
+
+/* Where chance hardly meets the limits, proposals are still drawn, not enumerated from the first encoding on. */
+static void test_proposals_within_narrow_limits_are_spread(void **state)
+{
+    (void)state;
+    struct spec *free_spec = spec_of(preset_space, "random", "");
+    char members[128];
+    snprintf(members, sizeof members, ", \"constraints\": {\"macs_max\": %llu}",
+             (unsigned long long)pricing_minimum(free_spec->pricing).macs * 13 / 10);
+    spec_free(free_spec);
+    struct spec *spec = spec_of(preset_space, "random", members);
+    struct strategy *strategy = strategy_of(spec);
+    uint16_t before = 0;
+    size_t steps_back = 0;
+    for (uint64_t k = 0; k < 10; k++) {
+        struct encoding encoding;
+        assert_int_equal(strategy_ask(strategy, k, &encoding), 0);
+        uint16_t last = encoding.choices[space_stage_count(spec->space) - 1];
+        steps_back += last < before;
+        before = last;
+    }
+    assert_true(steps_back > 1);
+    strategy_free(strategy);
     spec_free(spec);
 }
 
@@ -307,6 +374,7 @@ static void test_children_differ_from_their_parent_in_one_stage(void **state)
                                                  " \"population\": 10, \"sample\": 3}");
     struct strategy *strategy = strategy_of(spec);
     static struct encoding encodings[CALLS_MAX];
+    bool reached[4][64] = {{false}};
     for (uint64_t k = 0; k < CALLS_MAX; k++) {
         assert_int_equal(strategy_ask(strategy, k, &encodings[k]), 0);
         uint64_t parent = strategy_parent(strategy);
@@ -314,13 +382,21 @@ static void test_children_differ_from_their_parent_in_one_stage(void **state)
             assert_true(parent == STRATEGY_NO_PARENT);
         } else {
             assert_true(parent < k);
-            /* the population is a window of 10 usable observations, one in 7 is not usable */
-            assert_true(parent + 13 >= k);
-            assert_true(parent % 7 != 3);
+            /* the population is a window of 10 observations, of which two in seven do not count */
+            assert_true(parent + 15 >= k);
+            assert_false(becomes_no_parent(parent));
             assert_int_equal(stages_changed(spec, &encodings[parent], &encodings[k]), 1);
+        }
+        for (uint32_t i = 0; i < space_stage_count(spec->space) && parent < k; i++) {
+            uint16_t choice = encodings[k].choices[i];
+            if (choice != encodings[parent].choices[i])
+                reached[i][choice] = true;
         }
         tell(strategy, spec, k, &encodings[k]);
     }
+    /* of the first stage, which has 6 options, mutations reach the first as well as the last */
+    for (uint32_t option = 0; option < space_option_count(spec->space, 0); option++)
+        assert_true(reached[0][option]);
     strategy_free(strategy);
     spec_free(spec);
 }
@@ -378,6 +454,8 @@ int main(void)
         cmocka_unit_test(test_proposals_meet_the_limits_and_never_repeat),
         cmocka_unit_test(test_small_space_is_proposed_to_its_last_architecture),
         cmocka_unit_test(test_limited_space_is_proposed_to_its_last_feasible_architecture),
+        cmocka_unit_test(test_last_architectures_of_a_large_space_are_found),
+        cmocka_unit_test(test_proposals_within_narrow_limits_are_spread),
         cmocka_unit_test(test_calls_out_of_order_are_refused),
         cmocka_unit_test(test_replay_gives_the_same_later_proposals),
         cmocka_unit_test(test_other_seed_gives_other_proposals),

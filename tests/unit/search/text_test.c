@@ -62,6 +62,7 @@ static void test_suggestion_is_the_nearest_word(void **state)
     assert_string_equal(suggest("rewrad", words, 5), "reward");
     assert_string_equal(suggest("receipe", words, 5), "recipe");
     assert_string_equal(suggest("sed", words, 5), "seed");
+    assert_string_equal(suggest("se", (const char *const[]){"xx", "es"}, 2), "es");
     assert_null(suggest("banana", words, 5));
     assert_null(suggest("", words, 5));
     char longest[200];
