@@ -24,7 +24,8 @@ TEXT
 keep=no
 again=no
 state=
-spec=$root/deploy/examples/fashion-mnist.json
+spec_default=$root/deploy/examples/fashion-mnist.json
+spec=$spec_default
 while [ $# -gt 0 ]; do
     case $1 in
         --keep) keep=yes ;;
@@ -133,8 +134,10 @@ archscout export "$id" --format markdown
 accuracy=$(archscout candidates "$id" --sort accuracy --limit 1 --json | sed -n 's/.*"accuracy": *\([0-9.]*\).*/\1/p')
 minutes=$(((SECONDS - started) / 60)) seconds=$(((SECONDS - started) % 60))
 say "Done in $minutes min $seconds s. Best held-out accuracy: $accuracy"
-awk -v a="$accuracy" -v w="$accuracy_wanted" 'BEGIN { exit !(a > w) }' ||
-    die "the best held-out accuracy is $accuracy; more than $accuracy_wanted was expected of this search"
+if [ "$spec" = "$spec_default" ]; then
+    awk -v a="$accuracy" -v w="$accuracy_wanted" 'BEGIN { exit !(a > w) }' ||
+        die "more than $accuracy_wanted was expected of this search, but the best network has ${accuracy:-none}"
+fi
 
 cat <<TEXT
 
@@ -145,5 +148,6 @@ Next, with $build/bin on your PATH:
 TEXT
 if [ "$keep" = yes ]; then
     daemon=
-    echo "The daemon goes on at $ARCHSCOUT_SERVER (export ARCHSCOUT_SERVER=$ARCHSCOUT_SERVER)."
+    echo
+    echo "The daemon goes on: export ARCHSCOUT_SERVER=$ARCHSCOUT_SERVER; stop it with: kill $(cat "$state/archscout.lock")"
 fi
