@@ -12,7 +12,8 @@ static int open_store(struct coordinator *coordinator, const struct coordinator_
                       struct error *error)
 {
     struct store_options store_options = {.directory = options->state_directory,
-                                          .reserve_bytes = options->reserve_bytes};
+                                          .reserve_bytes = options->reserve_bytes,
+                                          .checkpoint_pages = options->checkpoint_pages};
     int r = store_open(&store_options, &coordinator->store, error);
     if (r < 0)
         return r;

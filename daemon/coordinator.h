@@ -68,7 +68,8 @@ struct coordinator_options {
     uint32_t lease_seconds; /* 0 = LEASE_SECONDS_DEFAULT; a lease not reported on for so long has
                                ended */
     uint64_t
-        reserve_bytes; /* of disk, for finishing what runs when it is full; 0 = the store's default */
+        reserve_bytes; /* of disk, to finish what runs when it is full; 0 = the store's default */
+    uint32_t checkpoint_pages; /* of the WAL; 0 = the store's default */
     struct moment now;
 };
 

@@ -5,8 +5,6 @@
 #include <errno.h>
 #include <math.h>
 
-enum { CHECKPOINT_PAGES = 4096 }; /* of the WAL, after which it is copied into the database */
-
 static int errno_of(sqlite3 *db, int sqlite_code)
 {
     switch (sqlite_code & 0xff) {
@@ -169,7 +167,7 @@ const char *column_text(sqlite3_stmt *statement, int column)
  * commit tries again. */
 static void checkpoint(struct store *store)
 {
-    if (store->wal_pages < CHECKPOINT_PAGES)
+    if (store->wal_pages < store->checkpoint_pages)
         return;
     int frames = 0, copied = 0;
     if (sqlite3_wal_checkpoint_v2(store->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &frames, &copied) ==

@@ -18,11 +18,13 @@
 
 struct store;
 
-enum { STORE_RESERVE_BYTES_DEFAULT = 4 << 20 };
+enum { STORE_RESERVE_BYTES_DEFAULT = 4 << 20, STORE_CHECKPOINT_PAGES_DEFAULT = 4096 };
 
 struct store_options {
     const char *directory;
     uint64_t reserve_bytes; /* 0 = STORE_RESERVE_BYTES_DEFAULT */
+    uint32_t
+        checkpoint_pages; /* of the WAL, after which it is copied into the database; 0 = default */
 };
 
 /* Locks the directory, opens or creates archscout.db in it, migrates. -EBUSY where another process holds the lock (the

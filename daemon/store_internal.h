@@ -44,6 +44,7 @@ struct store {
     bool in_transaction;
     int failed;    /* what a statement of the open transaction failed with, 0 = nothing */
     int wal_pages; /* after the latest commit */
+    int checkpoint_pages;
     sqlite3_stmt *statements[STATEMENT_COUNT];
     char problem[ERROR_MESSAGE_SIZE];
 };

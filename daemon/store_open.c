@@ -220,6 +220,8 @@ int store_open(const struct store_options *options, struct store **ret_store, st
     store->directory_fd = store->lock_fd = store->reserve_fd = -1;
     store->reserve_bytes =
         options->reserve_bytes ? options->reserve_bytes : STORE_RESERVE_BYTES_DEFAULT;
+    store->checkpoint_pages =
+        options->checkpoint_pages ? (int)options->checkpoint_pages : STORE_CHECKPOINT_PAGES_DEFAULT;
     int r = lock_directory(store, options->directory, error);
     if (r == 0)
         r = open_reserve(store, error);

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { CHECKPOINT_PAGES = 24 }; /* few, so that short runs see many checkpoints */
+
 static void must(bool condition, const char *what)
 {
     if (condition)
@@ -15,10 +17,19 @@ static void must(bool condition, const char *what)
     abort();
 }
 
+static const struct rig fresh = {.now = {.monotonic_ms = 1000, .wall_us = 1700000000000000},
+                                 .incarnation = 1};
+
+void rig_init_on_disk(struct rig *rig, const char *directory)
+{
+    *rig = fresh;
+    must(strlen(directory) < sizeof(rig->directory), "the directory's name is too long");
+    snprintf(rig->directory, sizeof(rig->directory), "%s", directory);
+}
+
 void rig_init(struct rig *rig)
 {
-    *rig =
-        (struct rig){.now = {.monotonic_ms = 1000, .wall_us = 1700000000000000}, .incarnation = 1};
+    *rig = fresh;
     /* The lock and the reserve are the only files on a real disk: in memory where there is such a file system. */
     const char *parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
     snprintf(rig->directory, sizeof(rig->directory), "%s/archscout_rig_XXXXXX", parent);
@@ -35,6 +46,10 @@ static void remove_file(const struct rig *rig, const char *name)
 
 void rig_release(struct rig *rig)
 {
+    if (!rig->vfs) {
+        coordinator_close(rig->coordinator);
+        return;
+    }
     rig_reset(rig);
     memory_vfs_remove(rig->vfs);
     remove_file(rig, "archscout.lock");
@@ -57,7 +72,8 @@ int rig_start(struct rig *rig)
     struct coordinator_options options = {.state_directory = rig->directory,
                                           .incarnation = rig->incarnation,
                                           .lease_seconds = RIG_LEASE_SECONDS,
-                                          .reserve_bytes = 4096,
+                                          .reserve_bytes = rig->vfs ? 4096 : 0,
+                                          .checkpoint_pages = rig->vfs ? CHECKPOINT_PAGES : 0,
                                           .now = rig->now};
     struct error error = {"", ""};
     int r = coordinator_open(&options, &rig->coordinator, &error);
@@ -68,7 +84,8 @@ int rig_start(struct rig *rig)
 
 static void close_dead(struct rig *rig)
 {
-    memory_vfs_kill(rig->vfs);
+    if (rig->vfs)
+        memory_vfs_kill(rig->vfs);
     coordinator_close(rig->coordinator);
     rig->coordinator = NULL;
 }
@@ -76,7 +93,8 @@ static void close_dead(struct rig *rig)
 void rig_kill(struct rig *rig)
 {
     close_dead(rig);
-    memory_vfs_restart(rig->vfs);
+    if (rig->vfs)
+        memory_vfs_restart(rig->vfs);
 }
 
 void rig_lose_power(struct rig *rig, uint64_t seed)

@@ -10,13 +10,15 @@ enum { RIG_LEASE_SECONDS = 30, RIG_LEASE_MS = 1000 * RIG_LEASE_SECONDS };
 
 struct rig {
     char directory[64];
-    struct memory_vfs *vfs;
+    struct memory_vfs *vfs;          /* NULL: the real disk */
     struct coordinator *coordinator; /* NULL while it is down */
     struct moment now;
     uint64_t incarnation; /* of the next start */
 };
 
 void rig_init(struct rig *rig);
+/* On the real disk, in a directory that exists; faults and power failures are then not to be had. */
+void rig_init_on_disk(struct rig *rig, const char *directory);
 void rig_release(struct rig *rig);
 /* Down, and nothing left of the store. */
 void rig_reset(struct rig *rig);
