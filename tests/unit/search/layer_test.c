@@ -63,19 +63,23 @@ static void test_fused_layers_and_plain_convs(void **state)
 {
     (void)state;
     static const char *const expected[] = {
-        "stem", "blocks_0.conv", "blocks_1.fexp", "blocks_1.proj", "blocks_2.conv", "head", "fc"};
+        "stem",          "blocks_0.conv", "blocks_1.fexp", "blocks_1.proj",
+        "blocks_2.conv", "blocks_3.conv", "head",          "fc"};
     const struct stage stages[] = {{BLOCK_FUSED_MBCONV, 1, 3, 1, 2500, 1, 8},
                                    {BLOCK_IDENTITY, 1, 3, 1, 0, 2, 99},
                                    {BLOCK_FUSED_MBCONV, 1, 3, 4, 0, 1, 8},
-                                   {BLOCK_CONV, 1, 3, 7, 2500, 1, 8}};
+                                   {BLOCK_CONV, 1, 3, 7, 2500, 1, 8},
+                                   {BLOCK_CONV, 1, 3, 1, 0, 1, 16}};
     struct layer layers[LAYERS_MAX];
-    assert_int_equal(list(stages, 4, (struct problem){20, 3, 10}, layers), ARRAY_LENGTH(expected));
+    assert_int_equal(list(stages, 5, (struct problem){20, 3, 10}, layers), ARRAY_LENGTH(expected));
     for (size_t i = 0; i < ARRAY_LENGTH(expected); i++)
         assert_string_equal(layers[i].name, expected[i]);
     /* one convolution with its activation before the sum, or a linear projection */
     assert_true(layers[1].silu && layers[1].residual && layers[1].block_start);
     assert_true(!layers[3].silu && layers[3].residual && !layers[3].block_start);
     assert_true(layers[4].silu && layers[4].residual);
+    /* other channels come out than went in */
+    assert_false(layers[5].residual);
 }
 
 static void test_odd_sizes_are_halved_upwards(void **state)

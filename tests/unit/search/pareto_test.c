@@ -157,13 +157,34 @@ static void test_tree_counts_and_drops_its_empty_leaves(void **state)
             struct tree_point point = {{up + x, up + y, up - x - y}, i};
             if (!tree_dominates(&tree, point.key))
                 assert_int_equal(tree_insert(&tree, &point), 0);
+            if (i % 50 == 0)
+                assert_tree_is_sound(&tree);
         }
-        assert_tree_is_sound(&tree);
         assert_int_equal(tree.point_count, 2000);
         most_leaves = tree.leaf_count > most_leaves ? tree.leaf_count : most_leaves;
     }
     assert_in_range(most_leaves, 30, 400);
     tree_release(&tree);
+}
+
+/* A full leaf is split between its points and one far away on either side: all its points stay together. */
+static void test_full_leaf_is_split_from_points_far_away(void **state)
+{
+    (void)state;
+    static const double far[] = {-1000, 1000};
+    for (size_t i = 0; i < ARRAY_LENGTH(far); i++) {
+        struct tree tree = {0};
+        for (uint64_t j = 0; j < TREE_LEAF_POINTS; j++) {
+            struct tree_point point = {{(double)j, -(double)j, 0}, j};
+            assert_int_equal(tree_insert(&tree, &point), 0);
+        }
+        struct tree_point outlier = {{far[i], -far[i], 0}, 99};
+        assert_int_equal(tree_insert(&tree, &outlier), 0);
+        assert_tree_is_sound(&tree);
+        assert_int_equal(tree.leaf_count, 2);
+        assert_int_equal(tree.point_count, TREE_LEAF_POINTS + 1);
+        tree_release(&tree);
+    }
 }
 
 static void test_order_of_points_does_not_depend_on_the_order_of_insertion(void **state)
@@ -289,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_front_equals_brute_force_for_every_spread),
         cmocka_unit_test(test_front_that_moves_on_stays_exact),
         cmocka_unit_test(test_tree_counts_and_drops_its_empty_leaves),
+        cmocka_unit_test(test_full_leaf_is_split_from_points_far_away),
         cmocka_unit_test(test_order_of_points_does_not_depend_on_the_order_of_insertion),
         cmocka_unit_test(test_hypervolume_equals_inclusion_and_exclusion),
         cmocka_unit_test(test_hypervolume_equals_counted_cells_on_a_grid),
