@@ -54,8 +54,8 @@ struct walk {
 struct walk walk_start(const struct pricing *pricing);
 /* Chooses an option for walk.stage. At the end walk.stage is the stage count, and walk_total the cost. */
 void walk_choose(const struct pricing *pricing, struct walk *walk, uint32_t option);
-/* What all options of the walk's next stage would at least come to, is compared with the limits: false where no finish
- * after `option` can meet one of them. Where only one figure is limited, true means that a finish exists. */
+/* False where nothing that starts with this walk and `option` can meet one of the limits. Where only one figure is
+ * limited, true means that something can. */
 bool walk_may_choose(const struct pricing *pricing, const struct walk *walk, uint32_t option,
                      const struct constraints *constraints);
 /* The cost of a walk that is through all stages. */

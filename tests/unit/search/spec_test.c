@@ -150,7 +150,7 @@ static void test_broken_texts_are_refused(void **state)
         assert_refused(&cases[i]);
 }
 
-static void test_wrong_fields_are_refused_where_they_are(void **state)
+static void test_wrong_data_sets_spaces_and_rewards_are_refused_where_they_are(void **state)
 {
     (void)state;
     static const struct refusal cases[] = {
@@ -197,6 +197,15 @@ static void test_wrong_fields_are_refused_where_they_are(void **state)
         {"{" BOTH ", \"reward\": {\"params\": -11}}", "/reward/params", "from -10 to 0"},
         {"{" BOTH ", \"reward\": {\"latency\": -1}}", "/reward/latency", "Unknown key"},
         {"{" BOTH ", \"reward\": {\"params\": \"-1\"}}", "/reward/params", "must be a number"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
+        assert_refused(&cases[i]);
+}
+
+static void test_wrong_limits_budgets_and_recipes_are_refused_where_they_are(void **state)
+{
+    (void)state;
+    static const struct refusal cases[] = {
         {"{" BOTH ", \"constraints\": {\"params_max\": 0}}", "/constraints/params_max", "from 1"},
         {"{" BOTH ", \"constraints\": {\"params_max\": 1.5}}", "/constraints/params_max", "whole"},
         {"{" BOTH ", \"constraints\": {\"param_max\": 1}}", "/constraints/param_max",
@@ -438,7 +447,8 @@ int main(void)
         cmocka_unit_test(test_held_out_images_fit_what_training_leaves),
         cmocka_unit_test(test_recipe_fields_replace_the_presets),
         cmocka_unit_test(test_broken_texts_are_refused),
-        cmocka_unit_test(test_wrong_fields_are_refused_where_they_are),
+        cmocka_unit_test(test_wrong_data_sets_spaces_and_rewards_are_refused_where_they_are),
+        cmocka_unit_test(test_wrong_limits_budgets_and_recipes_are_refused_where_they_are),
         cmocka_unit_test(test_too_large_texts_are_refused),
         cmocka_unit_test(test_deep_nesting_is_refused),
         cmocka_unit_test(test_infeasible_limit_names_the_nearest_value_that_works),
