@@ -6,41 +6,51 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { SWEEP_MS = 250, LIVENESS_SWEEPS = 4, MHD_ROUNDS_MAX = 16 };
+enum {
+    SWEEP_MS = 250,
+    LIVENESS_SWEEPS = 4,
+    RELEASE_ROUNDS = 2, /* the first takes the replies, the second writes them */
+};
 
 static void on_timer(uv_timer_t *timer);
 
-/* Lets libmicrohttpd do what it can without blocking, and arms the timer that it asks for. */
-static void pump(struct http_server *server)
+/* True where libmicrohttpd wants to run again at once, and ret_ms where it wants to later. */
+static bool is_impatient(struct http_server *server, uint64_t *ret_ms)
 {
-    MHD_UNSIGNED_LONG_LONG timeout_ms = 0;
-    server->run_again = true;
+    MHD_UNSIGNED_LONG_LONG timeout_ms = UINT64_MAX;
+    if (MHD_get_timeout(server->mhd, &timeout_ms) != MHD_YES)
+        timeout_ms = UINT64_MAX;
+    *ret_ms = timeout_ms;
+    return timeout_ms == 0;
+}
+
+/* Lets libmicrohttpd do what it can without blocking, in up to `rounds` rounds, and arms the timer that it asks for. */
+static void pump(struct http_server *server, int rounds)
+{
+    uint64_t timeout_ms = 0;
     if (server->running)
         return;
     server->running = true;
-    for (int i = 0; server->run_again && i < MHD_ROUNDS_MAX; i++) {
-        server->run_again = false;
+    do {
         MHD_run(server->mhd);
-    }
+    } while (is_impatient(server, &timeout_ms) && --rounds > 0);
     server->running = false;
-    if (server->run_again)
-        uv_timer_start(&server->timer, on_timer, 0, 0);
-    else if (MHD_get_timeout(server->mhd, &timeout_ms) == MHD_YES)
-        uv_timer_start(&server->timer, on_timer, timeout_ms, 0);
-    else
+    if (timeout_ms == UINT64_MAX)
         uv_timer_stop(&server->timer);
+    else /* not 0: a timer that arms itself for now keeps libuv in its timers for good */
+        uv_timer_start(&server->timer, on_timer, timeout_ms > 0 ? timeout_ms : 1, 0);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
-    pump(timer->data);
+    pump(timer->data, 1);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
 {
     (void)status;
     (void)events;
-    pump(poll->data);
+    pump(poll->data, 1);
 }
 
 static void sweep_parked(struct http_server *server, bool check_liveness)
@@ -86,7 +96,7 @@ static void on_sweep(uv_timer_t *timer)
         exchange->heartbeat_due = true;
         http_exchange_resume(exchange);
     }
-    pump(server);
+    pump(server, RELEASE_ROUNDS);
 }
 
 /* ---- the server ---- */
@@ -174,7 +184,7 @@ void http_server_release(struct http_server *server, bool durable)
         return;
     while ((exchange = TAILQ_FIRST(&server->replies)))
         http_exchange_release(exchange, durable);
-    pump(server);
+    pump(server, RELEASE_ROUNDS);
 }
 
 static void resume_streams(struct http_server *server)
@@ -200,7 +210,7 @@ void http_server_quiesce(struct http_server *server)
         assert(!exchange->is_parked);
     }
     resume_streams(server);
-    pump(server);
+    pump(server, RELEASE_ROUNDS);
 }
 
 bool http_server_is_quiet(const struct http_server *server)

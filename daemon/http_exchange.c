@@ -166,9 +166,10 @@ static enum MHD_Result dispatch(struct http_exchange *exchange)
     exchange->in_flight = true;
     server->in_flight_count++;
     enter(exchange, PHASE_WAIT);
-    suspend(exchange);
     server->options.handle(server->options.context, exchange, exchange->request);
     assert(exchange->state == REPLIED || exchange->is_parked);
+    if (exchange->is_parked)
+        suspend(exchange);
     return MHD_YES;
 }
 
@@ -191,7 +192,7 @@ enum MHD_Result http_on_request(void *cls, struct MHD_Connection *connection, co
     }
     if (exchange->state == RELEASED)
         return send_reply(exchange);
-    return dispatch(exchange);
+    return exchange->state == REPLIED ? MHD_YES : dispatch(exchange);
 }
 
 /* The request line is complete: an exchange begins. Its address becomes the request's context. */

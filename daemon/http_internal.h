@@ -2,9 +2,9 @@
  *
  * One exchange is one request with its reply. Its life:
  *
- *   RECEIVING -> WAITING    with the handler; the connection is suspended
- *             -> REPLIED    on the list of replies
- *             -> RELEASED   resumed
+ *   RECEIVING -> WAITING    with the handler; the connection is suspended where the request is parked
+ *             -> REPLIED    on the list of replies; libmicrohttpd asks again and again
+ *             -> RELEASED   the next time it asks, it gets the reply
  *             -> SENDING    libmicrohttpd has the reply; freed by http_on_completed
  *
  * TOO_LARGE takes RECEIVING's place once a body exceeds its limit: the rest is read and dropped, then 413 follows. GONE
@@ -60,7 +60,7 @@ struct http_server {
     uv_poll_t poll;
     uv_timer_t timer; /* libmicrohttpd's */
     uv_timer_t sweep;
-    bool running, run_again, quiescing;
+    bool running, quiescing;
     unsigned sweeps, handles_open;
     size_t exchange_count, in_flight_count;
     struct exchange_list parked, replies, streams;
