@@ -31,7 +31,7 @@ int buffer_reserve(struct buffer *buffer, size_t extra)
     size_t capacity = buffer->capacity ? buffer->capacity : CAPACITY_MIN;
     while (capacity < needed && capacity <= buffer->max / 2)
         capacity *= 2;
-    if (capacity < needed)
+    if (capacity < needed || capacity > buffer->max)
         capacity = buffer->max;
     uint8_t *data = realloc(buffer->data, capacity);
     if (!data)

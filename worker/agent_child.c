@@ -157,7 +157,7 @@ static void take_message(struct child *child, const struct buffer *body)
     struct error error = {0};
     int code = trainer_message_unpack(body->data, body->length, &message, &error);
     if (code < 0 && code != -EDOM) {
-        child_fail(child, "sent a message that is wrong: %.60s %.100s", error.pointer,
+        child_fail(child, "sent a message that is wrong: %.60s: %.100s", error.pointer,
                    error.message);
         return;
     }

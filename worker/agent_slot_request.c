@@ -46,7 +46,7 @@ static void refuse_task(struct slot *slot, const struct wire_task *task, const s
     attempt_begin(&slot->attempt, task, uv_now(slot->shared->loop));
     struct wire_result result = {.outcome = WIRE_OUTCOME_FAILED};
     snprintf(result.message, sizeof result.message,
-             "this worker cannot read the task: %.100s %.300s", error->pointer, error->message);
+             "this worker cannot read the task: %.100s: %.300s", error->pointer, error->message);
     log_line(slot->shared->log, LOG_ERROR, "slot %u: %s", slot->index, result.message);
     attempt_finish(&slot->attempt, &result);
     slot->has_attempt = true;
