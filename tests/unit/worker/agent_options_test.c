@@ -1,0 +1,141 @@
+#include "worker/agent_options.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { ARGUMENTS_MAX = 12, CORES = 6 };
+
+static int parse(const char *const *arguments, struct agent_options *ret_options,
+                 struct error *error)
+{
+    char *argv[ARGUMENTS_MAX + 2] = {"archscout-worker"};
+    int argc = 1;
+    for (; arguments[argc - 1]; argc++) {
+        assert_true(argc <= ARGUMENTS_MAX);
+        argv[argc] = (char *)arguments[argc - 1];
+    }
+    return agent_options_parse(argc, argv, CORES, ret_options, error);
+}
+
+#define PARSE(...) parse((const char *const[]){__VA_ARGS__, NULL}, &options, &error)
+
+static void test_defaults_are_a_slot_for_each_core_on_the_cpu(void **state)
+{
+    (void)state;
+    struct agent_options options;
+    struct error error;
+    assert_int_equal(PARSE("--server", "http://h:1"), 0);
+    assert_string_equal(options.server, "http://h:1");
+    assert_string_equal(options.device, "cpu");
+    assert_int_equal(options.slots, CORES);
+    assert_null(options.trainer);
+    assert_null(options.data);
+    assert_string_equal(options.name, "");
+    assert_int_equal(options.stall_seconds, STALL_SECONDS_DEFAULT);
+    assert_int_equal(options.first_step_seconds, FIRST_STEP_SECONDS_DEFAULT);
+    assert_false(options.exit_with_parent);
+    assert_int_equal(options.log_level, LOG_INFO);
+}
+
+static void test_every_option_is_read(void **state)
+{
+    (void)state;
+    struct agent_options options;
+    struct error error;
+    assert_int_equal(PARSE("--server=http://h:1", "--slots=3", "--device=cuda:12", "--trainer=/t",
+                           "--data=/d", "--name=a.b_c:d-e", "--stall-seconds=7",
+                           "--first-step-seconds=8", "--exit-with-parent", "--log-level=debug"),
+                     0);
+    assert_int_equal(options.slots, 3);
+    assert_string_equal(options.device, "cuda:12");
+    assert_string_equal(options.trainer, "/t");
+    assert_string_equal(options.data, "/d");
+    assert_string_equal(options.name, "a.b_c:d-e");
+    assert_int_equal(options.stall_seconds, 7);
+    assert_int_equal(options.first_step_seconds, 8);
+    assert_true(options.exit_with_parent);
+    assert_int_equal(options.log_level, LOG_DEBUG);
+}
+
+static void test_a_gpu_has_one_slot_and_needs_a_trainer(void **state)
+{
+    (void)state;
+    struct agent_options options;
+    struct error error;
+    assert_int_equal(PARSE("--server=u", "--device=cuda:0"), -EINVAL);
+    assert_non_null(strstr(error.message, "no CUDA engine"));
+    assert_int_equal(PARSE("--server=u", "--device=cuda:0", "--trainer=t"), 0);
+    assert_int_equal(options.slots, 1);
+}
+
+static void test_wrong_arguments_are_refused_by_name(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *argument, *message;
+    } rows[] = {
+        {"--slots=0", "--slots"},
+        {"--slots=257", "--slots"},
+        {"--slots=-1", "--slots"},
+        {"--slots=+1", "--slots"},
+        {"--slots=1x", "--slots"},
+        {"--slots=", "--slots"},
+        {"--slots=99999999999999999999", "--slots"},
+        {"--device=gpu", "--device"},
+        {"--device=cuda:", "--device"},
+        {"--device=cuda:1x", "--device"},
+        {"--device=cuda:1000", "--device"},
+        {"--name=", "--name"},
+        {"--name=a b", "--name"},
+        {"--name=1234567890123456789012345678901234567890123456789012345678901234", "--name"},
+        {"--stall-seconds=0", "--stall-seconds"},
+        {"--first-step-seconds=86401", "--first-step-seconds"},
+        {"--log-level=loud", "--log-level"},
+        {"--nonsense", "option"},
+        {"--data", "option"}, /* without its value */
+        {"stray", "stray"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct agent_options options;
+        struct error error;
+        assert_int_equal(PARSE("--server=u", rows[i].argument), -EINVAL);
+        assert_non_null(strstr(error.message, rows[i].message));
+    }
+}
+
+static void test_the_server_is_required(void **state)
+{
+    (void)state;
+    struct agent_options options;
+    struct error error;
+    assert_int_equal(PARSE("--slots=1"), -EINVAL);
+    assert_string_equal(error.message, "--server is missing");
+}
+
+static void test_help_and_version_need_nothing_else(void **state)
+{
+    (void)state;
+    struct agent_options options;
+    struct error error;
+    assert_int_equal(PARSE("--help"), AGENT_OPTIONS_HELP);
+    assert_int_equal(PARSE("--version"), AGENT_OPTIONS_VERSION);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults_are_a_slot_for_each_core_on_the_cpu),
+        cmocka_unit_test(test_every_option_is_read),
+        cmocka_unit_test(test_a_gpu_has_one_slot_and_needs_a_trainer),
+        cmocka_unit_test(test_wrong_arguments_are_refused_by_name),
+        cmocka_unit_test(test_the_server_is_required),
+        cmocka_unit_test(test_help_and_version_need_nothing_else),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
