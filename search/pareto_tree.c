@@ -50,6 +50,7 @@ void tree_release(struct tree *tree)
         free(tree->leaves[i].points);
     free(tree->leaves);
     free(tree->nodes);
+    free(tree->stack);
     *tree = (struct tree){0};
 }
 
@@ -68,19 +69,33 @@ static bool leaf_dominates(const struct tree_leaf *leaf, const double key[TREE_D
     return false;
 }
 
+/* The child code of the root: node 0, or the only leaf. */
+static int32_t tree_root(const struct tree *tree)
+{
+    return tree->node_count > 0 ? 0 : -1;
+}
+
 bool tree_dominates(struct tree *tree, const double key[TREE_DIMENSIONS])
 {
     if (tree->leaf_count == 0)
         return false;
     if (leaf_dominates(&tree->leaves[tree->last_dominator], key))
         return true;
-    for (size_t i = 0; i < tree->leaf_count; i++) {
-        if (leaf_dominates(&tree->leaves[i], key)) {
-            tree->last_dominator = i;
-            return true;
+    size_t depth = 0;
+    for (int32_t child = tree_root(tree);; child = tree->stack[--depth]) {
+        if (child < 0) {
+            if (leaf_dominates(&tree->leaves[-1 - child], key)) {
+                tree->last_dominator = (size_t)(-1 - child);
+                return true;
+            }
+        } else if (at_least(tree->nodes[child].best, key)) {
+            /* The better half is looked at first. */
+            tree->stack[depth++] = tree->nodes[child].children[0];
+            tree->stack[depth++] = tree->nodes[child].children[1];
         }
+        if (depth == 0)
+            return false;
     }
-    return false;
 }
 
 static void leaf_remove_dominated(struct tree *tree, struct tree_leaf *leaf,
@@ -103,10 +118,18 @@ static void leaf_remove_dominated(struct tree *tree, struct tree_leaf *leaf,
 
 static void tree_remove_dominated(struct tree *tree, const double key[TREE_DIMENSIONS])
 {
-    for (size_t i = 0; i < tree->leaf_count; i++) {
-        struct tree_leaf *leaf = &tree->leaves[i];
-        if (leaf->count > 0 && dominates(key, leaf->worst))
-            leaf_remove_dominated(tree, leaf, key);
+    size_t depth = 0;
+    for (int32_t child = tree_root(tree);; child = tree->stack[--depth]) {
+        if (child < 0) {
+            struct tree_leaf *leaf = &tree->leaves[-1 - child];
+            if (leaf->count > 0 && dominates(key, leaf->worst))
+                leaf_remove_dominated(tree, leaf, key);
+        } else if (dominates(key, tree->nodes[child].worst)) {
+            tree->stack[depth++] = tree->nodes[child].children[0];
+            tree->stack[depth++] = tree->nodes[child].children[1];
+        }
+        if (depth == 0)
+            return;
     }
 }
 
@@ -185,6 +208,10 @@ static int leaf_split(struct tree *tree, int32_t *slot, struct tree_node node)
     size_t slot_offset = slot ? (size_t)((char *)slot - (char *)tree->nodes) : 0;
     int r = reserve_one((void **)&tree->nodes, &tree->node_capacity, tree->node_count,
                         sizeof *tree->nodes);
+    /* A walk leaves one child of each node on its way waiting, and has two of the last. */
+    if (r == 0)
+        r = reserve_one((void **)&tree->stack, &tree->stack_capacity, tree->node_count + 1,
+                        sizeof *tree->stack);
     if (r == 0)
         r = tree_add_leaf(tree);
     if (r < 0)
@@ -195,6 +222,8 @@ static int leaf_split(struct tree *tree, int32_t *slot, struct tree_node node)
     int32_t high = (int32_t)tree->leaf_count - 1;
     node.children[0] = -1 - low;
     node.children[1] = -1 - high;
+    memcpy(node.best, tree->leaves[low].best, sizeof node.best);
+    memcpy(node.worst, tree->leaves[low].worst, sizeof node.worst);
     if (slot)
         *slot = (int32_t)tree->node_count;
     tree->nodes[tree->node_count++] = node;
@@ -255,8 +284,13 @@ static int tree_make_room(struct tree *tree, const double key[TREE_DIMENSIONS])
 
 static void tree_place(struct tree *tree, const struct tree_point *point)
 {
-    int32_t *slot = tree_descend(tree, point->key);
-    struct tree_leaf *leaf = &tree->leaves[slot ? -1 - *slot : 0];
+    int32_t child = tree_root(tree);
+    while (child >= 0) {
+        struct tree_node *node = &tree->nodes[child];
+        box_extend(node->best, node->worst, point->key);
+        child = node->children[point->key[node->dimension] >= node->split];
+    }
+    struct tree_leaf *leaf = &tree->leaves[-1 - child];
     assert(leaf->count < leaf->capacity);
     tree->empty_leaf_count -= leaf->count == 0;
     leaf->points[leaf->count++] = *point;

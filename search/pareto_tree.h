@@ -1,10 +1,9 @@
 /* Non-dominated points in a k-d tree, for pareto.c only: insertions and dominance queries take a
  * few microseconds even where a hundred thousand points dominate none of each other.
  *
- * Keys are signed so that larger is better in every dimension; a dimension that a front does not
- * use is 0 everywhere. Inner nodes split space, leaves hold up to TREE_LEAF_POINTS points and a
- * bounding box; queries look at the boxes of all leaves, which lie side by side in memory, and open
- * only those that can matter. */
+ * Keys are signed so that larger is better in every dimension; a dimension that a front does not use
+ * is 0 everywhere. Inner nodes split space, leaves hold up to TREE_LEAF_POINTS points; both know a
+ * bounding box, and a query opens only what can matter. */
 #ifndef SEARCH_PARETO_TREE_H
 #define SEARCH_PARETO_TREE_H
 
@@ -32,13 +31,17 @@ struct tree_node {
     double split; /* keys below it are in child 0, the others in child 1 */
     uint32_t dimension;
     int32_t children[2]; /* a node, or -1 - leaf */
+    double best[TREE_DIMENSIONS],
+        worst[TREE_DIMENSIONS]; /* hold all points below, and perhaps more:
+                                                             they do not shrink when points go */
 };
 
 /* All zeros is an empty tree. */
 struct tree {
     struct tree_leaf *leaves;
     struct tree_node *nodes;
-    size_t leaf_count, leaf_capacity, node_count, node_capacity;
+    int32_t *stack; /* for walks through the tree: holds any of them */
+    size_t leaf_count, leaf_capacity, node_count, node_capacity, stack_capacity;
     size_t empty_leaf_count;
     size_t point_count;
     size_t

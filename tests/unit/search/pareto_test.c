@@ -126,6 +126,27 @@ static void test_front_that_moves_on_stays_exact(void **state)
     pareto_free(pareto);
 }
 
+static bool inside(const double key[TREE_DIMENSIONS], const double best[TREE_DIMENSIONS],
+                   const double worst[TREE_DIMENSIONS])
+{
+    bool is_inside = true;
+    for (size_t d = 0; d < TREE_DIMENSIONS; d++)
+        is_inside = is_inside && key[d] <= best[d] && key[d] >= worst[d];
+    return is_inside;
+}
+
+/* Walks down to where `key` belongs; every box on the way must hold it. Returns the leaf. */
+static size_t leaf_of(const struct tree *tree, const double key[TREE_DIMENSIONS])
+{
+    int32_t child = tree->node_count > 0 ? 0 : -1;
+    while (child >= 0) {
+        const struct tree_node *node = &tree->nodes[child];
+        assert_true(inside(key, node->best, node->worst));
+        child = node->children[key[node->dimension] >= node->split];
+    }
+    return (size_t)(-1 - child);
+}
+
 static void assert_tree_is_sound(const struct tree *tree)
 {
     size_t points = 0, empty = 0;
@@ -134,10 +155,8 @@ static void assert_tree_is_sound(const struct tree *tree)
         points += leaf->count;
         empty += leaf->count == 0;
         for (uint32_t j = 0; j < leaf->count; j++) {
-            for (size_t d = 0; d < TREE_DIMENSIONS; d++) {
-                assert_true(leaf->points[j].key[d] <= leaf->best[d]);
-                assert_true(leaf->points[j].key[d] >= leaf->worst[d]);
-            }
+            assert_true(inside(leaf->points[j].key, leaf->best, leaf->worst));
+            assert_int_equal(leaf_of(tree, leaf->points[j].key), i);
         }
     }
     assert_int_equal(points, tree->point_count);
