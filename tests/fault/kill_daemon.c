@@ -16,7 +16,6 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
-#include "proto/http_client.h"
 #include "search/attributes.h"
 #include "search/random.h"
 #include "tests/fault/agent_process.h"
@@ -239,14 +238,7 @@ static void start_ledgers(struct rig *rig)
         char name[16];
         snprintf(name, sizeof name, "keeper-%d", i);
         ledger_worker_start(&rig->ledgers[i], rig->daemon.port, name);
-    }
-    for (;;) { /* a spec may name the data set once a worker has announced it */
-        struct answer answer = get(&rig->daemon, "/v1/datasets");
-        bool known = strstr(answer.body, LEDGER_DATASET) != NULL;
-        answer_release(&answer);
-        if (known)
-            break;
-        usleep(10000);
+        ledger_worker_await(&rig->ledgers[i]);
     }
     rig->ledger_search = submit_ledger_search(rig);
 }

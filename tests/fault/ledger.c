@@ -17,9 +17,9 @@
 #include "proto/http_client.h"
 #include "proto/worker_api.h"
 
-enum { RETRY_US = 2000, IDLE_US = 5000, TIMEOUT_MS = 20000 };
+enum { RETRY_US = 2000, IDLE_US = 5000, TIMEOUT_MS = 20000, WAIT_US_MAX = 60000000 };
 
-enum step { REGISTER, ASK, REPORT, STALE, HAND_IN, REPEAT };
+enum step { ASK, REPORT, STALE, HAND_IN, REPEAT };
 
 struct clerk {
     struct ledger *ledger;
@@ -192,9 +192,6 @@ static void take_acknowledgement(struct clerk *clerk, const struct http_response
 static void take_answer(struct clerk *clerk, const struct http_response *response)
 {
     switch (clerk->step) {
-    case REGISTER:
-        clerk->step = ASK;
-        break;
     case ASK:
         take_task(clerk, response);
         break;
@@ -231,6 +228,7 @@ static void work(struct clerk *clerk)
     int status = send_step(clerk, &response);
     if (status == 200 && !clerk->registered) {
         clerk->registered = true;
+        atomic_store(&clerk->ledger->registered, true);
     } else if (status == 200) {
         take_answer(clerk, &response);
     } else if (status == 404) {
@@ -278,6 +276,13 @@ void ledger_worker_start(struct ledger_worker *worker, int port, const char *nam
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         _exit(keep_ledger(worker->ledger, port, name));
     }
+}
+
+void ledger_worker_await(const struct ledger_worker *worker)
+{
+    for (int i = 0; i < WAIT_US_MAX / IDLE_US && !atomic_load(&worker->ledger->registered); i++)
+        usleep(IDLE_US);
+    assert_true(atomic_load(&worker->ledger->registered));
 }
 
 void ledger_worker_stop(struct ledger_worker *worker)

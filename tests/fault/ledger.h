@@ -25,6 +25,7 @@ struct ledger_entry {
 
 struct ledger {
     atomic_bool stop;
+    atomic_bool registered;            /* once: its data set is known from then on */
     atomic_uint_fast32_t count;        /* of entries */
     atomic_uint_fast32_t acknowledged; /* results */
     atomic_uint_fast32_t repeated;     /* results handed in again and taken again */
@@ -42,6 +43,8 @@ struct ledger_worker {
 
 /* Starts a worker with this name and one slot; it ends with the test program. */
 void ledger_worker_start(struct ledger_worker *worker, int port, const char *name);
+/* Waits until it has registered, so that a spec may name its data set. */
+void ledger_worker_await(const struct ledger_worker *worker);
 /* Lets it end between two requests. */
 void ledger_worker_stop(struct ledger_worker *worker);
 /* Kills it where it runs and frees the ledger. */
