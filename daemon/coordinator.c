@@ -59,8 +59,10 @@ void coordinator_close(struct coordinator *coordinator)
 
 int coordinator_check(struct coordinator *coordinator, int code)
 {
-    if (code < 0 && coordinator->failure == 0)
+    if (code < 0 && coordinator->failure == 0) {
         coordinator->failure = code == -ENOSPC || code == -ENOMEM ? code : -EIO;
+        coordinator->readable = false;
+    }
     return code < 0 ? coordinator->failure : code;
 }
 
@@ -85,13 +87,16 @@ static void roll_back(struct coordinator *coordinator)
     coordinator->recover_at_ms = coordinator->now.monotonic_ms;
 }
 
+/* What is stored can be read before anything can be written. Leases get a full term from when that works again. */
 static int try_to_recover(struct coordinator *coordinator)
 {
     roll_back(coordinator);
-    int r = store_probe(coordinator->store);
-    if (r < 0)
-        return r;
-    r = coordinator_rebuild(coordinator);
+    bool fresh = !coordinator->readable;
+    int r = fresh ? coordinator_rebuild(coordinator) : 0;
+    if (r == 0)
+        r = store_probe(coordinator->store);
+    if (r == 0 && !fresh)
+        r = coordinator_rebuild(coordinator);
     if (r == 0) {
         coordinator->rolled_back = false;
         coordinator->statistics.rebuilds++;
@@ -178,6 +183,8 @@ int coordinator_commit(struct coordinator *coordinator)
 {
     if (coordinator->failure == 0)
         coordinator_check(coordinator, store_commit(coordinator->store));
+    else if (coordinator->rolled_back)
+        return 0; /* it was so when the tick began: changes were refused, and what was read stands */
     if (coordinator->failure != 0) {
         roll_back(coordinator);
         return coordinator->failure;

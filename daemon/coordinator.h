@@ -21,9 +21,10 @@
  * Failure: an operation that meets an I/O error, a full disk or a lack of memory (-EIO, -ENOSPC,
  * -ENOMEM) spoils the tick: all operations after it return the same code, and so does
  * coordinator_commit, which rolls everything back. The next coordinator_begin drops all state and
- * rebuilds it from the store by the code that runs at start; as long as that does not succeed,
- * operations go on returning the code. Workers have to register again (their requests get -ENOENT)
- * and keep the attempts that they run.
+ * rebuilds it from the store by the code that runs at start. As long as the store cannot be written
+ * after that, whatever would change something returns the code, while views show what is stored and
+ * ticks commit with 0; as long as it cannot be read either, views return the code, too. Workers have
+ * to register again (their requests get -ENOENT) and keep the attempts that they run.
  * On a full disk a reserve is given up first, so that results of running attempts can still be
  * stored; until it is there again, submissions and new leases get -ENOSPC.
  *

@@ -48,7 +48,7 @@ static struct candidate_view view_of(const struct coordinator *coordinator,
 int coordinator_candidate(struct coordinator *coordinator, uint64_t id, uint64_t number,
                           struct candidate_view *ret_view)
 {
-    if (coordinator->failure)
+    if (!coordinator->readable)
         return coordinator->failure;
     const struct search *search = coordinator_find_search(coordinator, id);
     if (!search || number >= search->count)
@@ -194,7 +194,7 @@ int coordinator_candidates(struct coordinator *coordinator, uint64_t id,
                            const struct candidate_query *query, coordinator_visit_candidate *visit,
                            void *context, struct candidate_cursor *ret_next)
 {
-    if (coordinator->failure)
+    if (!coordinator->readable)
         return coordinator->failure;
     const struct search *search = coordinator_find_search(coordinator, id);
     if (!search)

@@ -23,7 +23,8 @@ struct coordinator {
     uint64_t epoch_next; /* goes on over rebuilds, so that no epoch is ever given twice */
     uint64_t event_committed, event_dropped;
 
-    int failure;            /* operations are refused with it; 0 = all is well */
+    int failure;            /* changes are refused with it; 0 = all is well */
+    bool readable;          /* what is in memory is what is stored; true where failure is 0 */
     bool rolled_back;       /* the tick that failed is undone in the store */
     uint64_t recover_at_ms; /* next try */
     bool reserve_held;      /* false: only what runs is finished */

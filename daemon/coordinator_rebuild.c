@@ -14,6 +14,7 @@ void coordinator_drop(struct coordinator *coordinator)
     scheduler_free(coordinator->scheduler);
     coordinator->scheduler = NULL;
     worker_table_release(&coordinator->workers);
+    coordinator->readable = false;
 }
 
 /* ---- searches ---- */
@@ -309,5 +310,6 @@ int coordinator_rebuild(struct coordinator *coordinator)
     coordinator->event_committed = coordinator->counters.event;
     coordinator->event_dropped = 0;
     coordinator->work = coordinator->events = true;
+    coordinator->readable = true;
     return 0;
 }

@@ -46,7 +46,7 @@ static struct search_view view_of(const struct coordinator *coordinator,
 
 int coordinator_search(struct coordinator *coordinator, uint64_t id, struct search_view *ret_view)
 {
-    if (coordinator->failure)
+    if (!coordinator->readable)
         return coordinator->failure;
     const struct search *search = coordinator_find_search(coordinator, id);
     if (!search)
@@ -58,7 +58,7 @@ int coordinator_search(struct coordinator *coordinator, uint64_t id, struct sear
 int coordinator_searches(struct coordinator *coordinator, uint64_t before, uint32_t limit,
                          coordinator_visit_search *visit, void *context)
 {
-    if (coordinator->failure)
+    if (!coordinator->readable)
         return coordinator->failure;
     for (size_t i = coordinator->search_count; i > 0 && limit > 0; i--) {
         const struct search *search = coordinator->searches[i - 1];
@@ -153,7 +153,7 @@ static int show_attempt(void *context, const struct attempt_row *row)
 int coordinator_attempts(struct coordinator *coordinator, uint64_t id, uint64_t candidate,
                          coordinator_visit_attempt *visit, void *context)
 {
-    if (coordinator->failure)
+    if (!coordinator->readable)
         return coordinator->failure;
     const struct search *search = coordinator_find_search(coordinator, id);
     if (!search || candidate >= search->count)
@@ -208,7 +208,7 @@ int coordinator_frontier(struct coordinator *coordinator, uint64_t id,
                          const enum objective *objectives, size_t objective_count,
                          struct frontier_view *ret_view, struct error *error)
 {
-    if (coordinator->failure)
+    if (!coordinator->readable)
         return error_set(error, coordinator->failure, "", "the store is not available at present");
     struct search *search = coordinator_find_search(coordinator, id);
     if (!search)
@@ -274,7 +274,7 @@ static void show_worker(const struct coordinator *coordinator, uint32_t handle,
 int coordinator_workers(struct coordinator *coordinator, coordinator_visit_worker *visit,
                         void *context)
 {
-    if (coordinator->failure)
+    if (!coordinator->readable)
         return coordinator->failure;
     struct worker_view view;
     for (uint32_t i = 0; i < coordinator->workers.count; i++) {
@@ -291,7 +291,7 @@ int coordinator_workers(struct coordinator *coordinator, coordinator_visit_worke
 int coordinator_datasets(struct coordinator *coordinator, coordinator_visit_dataset *visit,
                          void *context)
 {
-    if (coordinator->failure)
+    if (!coordinator->readable)
         return coordinator->failure;
     for (uint32_t i = 0; i < coordinator->datasets.count; i++) {
         struct dataset_view view = {.dataset = &coordinator->datasets.items[i],
@@ -312,7 +312,7 @@ int coordinator_datasets(struct coordinator *coordinator, coordinator_visit_data
 int coordinator_events(struct coordinator *coordinator, uint64_t search, uint64_t after,
                        uint32_t limit, coordinator_visit_event *visit, void *context)
 {
-    if (coordinator->failure)
+    if (!coordinator->readable)
         return coordinator->failure;
     struct event_range range = {
         .search = search, .after = after, .last = coordinator->event_committed, .limit = limit};

@@ -68,13 +68,15 @@ static void commit(struct loop *loop)
     if (coordinator_take_work(coordinator))
         api_serve_waiting(loop->api);
     int r = coordinator_commit(coordinator);
+    int ready = r < 0 ? r : coordinator_ready(coordinator);
     loop->in_tick = false;
-    if (r < 0 && !loop->unwell)
-        log_line(loop->options.log, LOG_ERROR, "the store can't be written: %s; requests get 503",
-                 strerror(-r));
-    if (r == 0 && loop->unwell)
+    if (ready < 0 && !loop->unwell)
+        log_line(loop->options.log, LOG_ERROR,
+                 "the store can't be written: %s; what would change something gets 503",
+                 strerror(-ready));
+    if (ready == 0 && loop->unwell)
         log_line(loop->options.log, LOG_INFO, "the store can be written again");
-    loop->unwell = r < 0;
+    loop->unwell = ready < 0;
     http_server_release(loop->http, r == 0);
     if (coordinator_take_events(coordinator))
         api_wake_streams(loop->api);

@@ -30,6 +30,7 @@ struct grant {
 struct oracle {
     uint64_t seed, step;
     uint64_t rebuilt_ms; /* leases have a full term from then */
+    bool unwell;         /* the store cannot be written: leases do not end */
     struct oracle_search searches[ORACLE_SEARCHES_MAX];
     size_t search_count;
     struct grant grants[ORACLE_EPOCHS_MAX]; /* all that were ever acknowledged */
