@@ -192,12 +192,15 @@ static void test_each_fault_ends_as_the_policy_says(void **state)
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
         for (int k = 0; k < AGENTS; k++)
             start_agent(rig, k, cases[i].behaviour, "1");
+        for (int k = 0; k < AGENTS; k++)
+            agent_process_await_log(&rig->agents[k], "registered at");
         int64_t search = submit(rig, CANDIDATES);
         watch_until_done(&rig->daemon, search);
         struct policy_tally tally = policy_check(&rig->daemon, search);
         for (int k = 0; k < CANDIDATES; k++)
             policy_outcome_is(&rig->daemon, search, k, cases[i].attempts - 1, cases[i].outcome);
         assert_int_equal(tally.attempts, CANDIDATES * cases[i].attempts);
+        assert_int_equal(tally.stayed, 0);
         for (int k = 0; k < AGENTS; k++)
             assert_int_equal(agent_process_end(&rig->agents[k], SIGTERM), 0);
     }

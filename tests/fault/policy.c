@@ -70,7 +70,7 @@ static void check_candidate(const struct daemon_process *process, int64_t search
                             struct policy_tally *tally)
 {
     struct course course = {.parts = 1};
-    const char *last = "";
+    const char *last = "", *worker = "";
     const json_t *attempt;
     size_t index;
     char place[64];
@@ -78,7 +78,10 @@ static void check_candidate(const struct daemon_process *process, int64_t search
     snprintf(place, sizeof place, "search %" PRId64 " candidate %" PRId64, search, candidate);
     json_array_foreach(member(&answer, "attempts"), index, attempt)
     {
+        bool elsewhere = is(last, "lost") || is(last, "failed");
+        tally->stayed += elsewhere && is(worker, text_of(attempt, "worker"));
         follow(&course, attempt, place);
+        worker = text_of(attempt, "worker");
         last = text_of(attempt, "outcome");
         tally->attempts++;
     }

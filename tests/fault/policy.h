@@ -9,6 +9,7 @@ struct policy_tally {
     int done, diverged, out_of_memory, lost, failed; /* candidates, by how they ended */
     int halved; /* done in two parts after running out of memory */
     int losses; /* attempts */
+    int stayed; /* attempts on the worker that had lost or refused the one before */
 };
 /* Goes through all attempts of a search that is done. Not a number ends a candidate at once; running out of memory earns
  * one attempt with the batch in two parts; the third loss and the second refusal end it; nothing follows an end; and only

@@ -7,7 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SPEC_SIZE = 2048, POLL_US = 10000, POLLS_MAX = 12000, IMAGES = LEDGER_IMAGES };
+enum {
+    SPEC_SIZE = 2048,
+    POLL_US = 10000,
+    POLLS_MAX = 12000,
+    REFUSALS_MAX = 10,
+    IMAGES = LEDGER_IMAGES
+};
 
 /* ---- through the API ---- */
 
@@ -34,10 +40,24 @@ int64_t watch_submit(const struct daemon_process *process, const struct watched_
     return id;
 }
 
+struct answer watch_get(const struct daemon_process *process, const char *path)
+{
+    struct answer answer = get(process, "%s", path);
+    for (int i = 0; i < REFUSALS_MAX && answer.status == 503; i++) {
+        answer_release(&answer);
+        usleep(POLL_US);
+        answer = get(process, "%s", path);
+    }
+    if (answer.status != 200)
+        fail_msg("%s: %d %s", path, answer.status, answer.body);
+    return answer;
+}
+
 struct watch_progress watch_search(const struct daemon_process *process, int64_t search)
 {
-    struct answer answer = get(process, "/v1/searches/%" PRId64, search);
-    assert_int_equal(answer.status, 200);
+    char path[64];
+    snprintf(path, sizeof path, "/v1/searches/%" PRId64, search);
+    struct answer answer = watch_get(process, path);
     int64_t queued = integer_at(&answer, "progress.queued");
     int64_t leased = integer_at(&answer, "progress.leased");
     int64_t done = integer_at(&answer, "progress.done");
@@ -76,9 +96,9 @@ struct watch_progress watch_until_done(const struct daemon_process *process, int
 
 static struct answer candidates(const struct daemon_process *process, int64_t search)
 {
-    struct answer answer =
-        get(process, "/v1/searches/%" PRId64 "/candidates?page_size=1000", search);
-    assert_int_equal(answer.status, 200);
+    char path[64];
+    snprintf(path, sizeof path, "/v1/searches/%" PRId64 "/candidates?page_size=1000", search);
+    struct answer answer = watch_get(process, path);
     assert_string_equal(text_at(&answer, "next_page_token"), "");
     return answer;
 }

@@ -13,6 +13,10 @@ struct watched_spec {
 /* Submits it. The search's id. */
 int64_t watch_submit(const struct daemon_process *process, const struct watched_spec *spec);
 
+/* GET, which must give 200. On a disk that fails, a read that shares its transaction with a write is refused together with
+ * it; it may be refused a few times, not for as long as the disk fails. */
+struct answer watch_get(const struct daemon_process *process, const char *path);
+
 struct watch_progress {
     bool done;
     int64_t created, finished; /* candidates; finished ones are done or failed */
