@@ -58,6 +58,30 @@ static void test_progress_epoch_and_result_arrive_as_they_were_sent(void **state
     same_result(&message.result, &received.result);
 }
 
+static void packs_to(const struct trainer_message *message, const void *expected, size_t length)
+{
+    struct buffer bytes;
+    buffer_init(&bytes, WORKER_API_BODY_MAX);
+    assert_int_equal(trainer_message_pack(message, &bytes), 0);
+    assert_int_equal(bytes.length, length);
+    assert_memory_equal(bytes.data, expected, length);
+    buffer_release(&bytes);
+}
+
+/* The examples of docs/trainer-protocol.md. */
+static void test_the_bytes_are_those_of_the_documentation(void **state)
+{
+    (void)state;
+    const struct trainer_message progress = {.kind = TRAINER_PROGRESS, .progress = {3, 8}};
+    packs_to(&progress, "\x12\x04\x08\x03\x10\x08", 6);
+    const struct trainer_message hello = {.kind = TRAINER_HELLO,
+                                          .hello = {.protocol = 1, .device = "cpu"}};
+    packs_to(&hello,
+             "\x0a\x07\x08\x01\x12\x03"
+             "cpu",
+             9);
+}
+
 static void refused(const struct trainer_message *message, int code, const char *pointer)
 {
     struct trainer_message received;
@@ -149,6 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_hello_arrives_as_it_was_sent),
         cmocka_unit_test(test_progress_epoch_and_result_arrive_as_they_were_sent),
+        cmocka_unit_test(test_the_bytes_are_those_of_the_documentation),
         cmocka_unit_test(test_wrong_fields_are_refused),
         cmocka_unit_test(test_values_that_are_not_finite_are_told_apart),
         cmocka_unit_test(test_a_message_of_no_kind_is_refused),
