@@ -255,21 +255,29 @@ static int restore_cancelled(void *context, const struct attempt_row *row)
         if (r < 0)
             return r;
     }
-    return restore_job(coordinator, search, row->candidate);
+    int r = restore_job(coordinator, search, row->candidate);
+    return r == -EINVAL ? 0 : r; /* its result will not be kept */
 }
 
-static int schedule_all(struct coordinator *coordinator)
+static int restore_unfinished(struct coordinator *coordinator, struct search *search)
+{
+    int r = coordinator_schedule(coordinator, search);
+    if (r == 0)
+        r = restore_jobs(coordinator, search);
+    if (r == -EINVAL)
+        scheduler_remove_search(coordinator->scheduler, search->id);
+    return keep_going(search, r, "attempts");
+}
+
+static int restore_all(struct coordinator *coordinator)
 {
     for (size_t i = 0; i < coordinator->search_count; i++) {
         struct search *search = coordinator->searches[i];
         int r = search->state == SEARCH_FAILED
                     ? 0
                     : keep_going(search, search_replay(search), "proposals");
-        if (r == 0 && !search_is_final(search)) {
-            r = coordinator_schedule(coordinator, search);
-            if (r == 0)
-                r = restore_jobs(coordinator, search);
-        }
+        if (r == 0 && !search_is_final(search))
+            r = restore_unfinished(coordinator, search);
         if (r < 0)
             return r;
     }
@@ -294,7 +302,7 @@ static int load(struct coordinator *coordinator)
     if (r == 0)
         r = store_each_result(store, load_result, &loader);
     if (r == 0)
-        r = schedule_all(coordinator);
+        r = restore_all(coordinator);
     return r;
 }
 

@@ -79,6 +79,7 @@ struct attempts_walk {
     struct coordinator *coordinator;
     coordinator_visit_attempt *visit;
     void *context;
+    int answer; /* the visitor's latest */
     size_t epoch_count;
 };
 
@@ -144,10 +145,11 @@ static int show_attempt(void *context, const struct attempt_row *row)
         r = r == -ENOENT ? 0 : r;
     }
     if (r < 0)
-        return coordinator_check(walk->coordinator, r);
+        return r;
     view.epochs = walk->coordinator->epochs;
     view.epoch_count = walk->epoch_count;
-    return walk->visit(walk->context, &view);
+    walk->answer = walk->visit(walk->context, &view);
+    return walk->answer != 0;
 }
 
 int coordinator_attempts(struct coordinator *coordinator, uint64_t id, uint64_t candidate,
@@ -159,7 +161,8 @@ int coordinator_attempts(struct coordinator *coordinator, uint64_t id, uint64_t 
     if (!search || candidate >= search->count)
         return -ENOENT;
     struct attempts_walk walk = {.coordinator = coordinator, .visit = visit, .context = context};
-    return store_each_attempt_of(coordinator->store, id, candidate, show_attempt, &walk);
+    int r = store_each_attempt_of(coordinator->store, id, candidate, show_attempt, &walk);
+    return walk.answer != 0 ? walk.answer : coordinator_check(coordinator, r);
 }
 
 /* ---- frontiers ---- */
@@ -309,6 +312,19 @@ int coordinator_datasets(struct coordinator *coordinator, coordinator_visit_data
 
 /* ---- events ---- */
 
+struct events_walk {
+    coordinator_visit_event *visit;
+    void *context;
+    int answer; /* the visitor's latest */
+};
+
+static int show_event(void *context, const struct event_view *event)
+{
+    struct events_walk *walk = context;
+    walk->answer = walk->visit(walk->context, event);
+    return walk->answer != 0;
+}
+
 int coordinator_events(struct coordinator *coordinator, uint64_t search, uint64_t after,
                        uint32_t limit, coordinator_visit_event *visit, void *context)
 {
@@ -316,6 +332,7 @@ int coordinator_events(struct coordinator *coordinator, uint64_t search, uint64_
         return coordinator->failure;
     struct event_range range = {
         .search = search, .after = after, .last = coordinator->event_committed, .limit = limit};
-    int r = store_each_event(coordinator->store, &range, visit, context);
-    return r < 0 ? coordinator_check(coordinator, r) : r;
+    struct events_walk walk = {.visit = visit, .context = context};
+    int r = store_each_event(coordinator->store, &range, show_event, &walk);
+    return walk.answer != 0 ? walk.answer : coordinator_check(coordinator, r);
 }

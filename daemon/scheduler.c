@@ -15,14 +15,6 @@ static struct effect *emit(struct effects *effects, enum effect_kind kind)
 
 /* ---- the end of an attempt ---- */
 
-static void leave_slot(struct scheduler *scheduler, struct lane *lane, const struct place *place)
-{
-    struct scheduled_worker *worker = scheduler->workers[place->job.worker];
-    worker->slots[place->job.slot] = (struct running){NULL, NULL};
-    worker->running_count--;
-    lane->running_count--;
-}
-
 static void free_place(struct lane *lane, struct place *place)
 {
     place->used = false;
@@ -71,7 +63,7 @@ static void end_attempt(struct scheduler *scheduler, struct running running,
     effect->worker = place->job.worker;
     effect->outcome = how->outcome;
     effect->cause = how->cause;
-    leave_slot(scheduler, lane, place);
+    scheduler_vacate(scheduler, lane, place);
     effects->work = true;
     if (lane->terms.cancelled) {
         effect->next = NEXT_CANCELLED;

@@ -53,6 +53,7 @@ struct search_terms {
 int scheduler_add_search(struct scheduler *scheduler,
                          const struct search_terms *terms) MUST_USE; /* -ENOMEM */
 bool scheduler_has_search(const struct scheduler *scheduler, uint64_t search);
+/* Its running attempts are forgotten; a search that is unknown is ignored. */
 void scheduler_remove_search(struct scheduler *scheduler, uint64_t search);
 
 /* A worker that is not connected yet. Handles are small numbers, used again after EFFECT_WORKER_FORGOTTEN. */

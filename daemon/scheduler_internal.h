@@ -56,5 +56,6 @@ struct place *lane_free_place(const struct lane *lane, uint64_t candidate);
 void scheduler_wake_by(struct scheduler *scheduler, uint64_t time_ms);
 /* Puts the attempt of a place into its worker's slot. */
 void scheduler_occupy(struct scheduler *scheduler, struct lane *lane, struct place *place);
+void scheduler_vacate(struct scheduler *scheduler, struct lane *lane, const struct place *place);
 
 #endif

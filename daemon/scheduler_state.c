@@ -76,13 +76,20 @@ int scheduler_add_search(struct scheduler *scheduler, const struct search_terms 
     return 0;
 }
 
+static void leave_slots(struct scheduler *scheduler, struct lane *lane)
+{
+    for (uint32_t i = 0; i < lane->terms.parallel_max; i++)
+        if (lane->places[i].used && lane->places[i].job.running)
+            scheduler_vacate(scheduler, lane, &lane->places[i]);
+}
+
 void scheduler_remove_search(struct scheduler *scheduler, uint64_t search)
 {
     for (size_t i = 0; i < scheduler->lane_count; i++) {
         struct lane *lane = scheduler->lanes[i];
         if (lane->terms.search != search)
             continue;
-        assert(lane->running_count == 0);
+        leave_slots(scheduler, lane);
         scheduler->lanes[i] = scheduler->lanes[--scheduler->lane_count];
         lane_free(lane);
         return;
@@ -160,6 +167,14 @@ void scheduler_occupy(struct scheduler *scheduler, struct lane *lane, struct pla
     worker->running_count++;
     lane->running_count++;
     scheduler_wake_by(scheduler, place->deadline_ms);
+}
+
+void scheduler_vacate(struct scheduler *scheduler, struct lane *lane, const struct place *place)
+{
+    struct scheduled_worker *worker = scheduler->workers[place->job.worker];
+    worker->slots[place->job.slot] = (struct running){NULL, NULL};
+    worker->running_count--;
+    lane->running_count--;
 }
 
 static bool slot_is_free(const struct scheduler *scheduler, uint32_t worker, uint32_t slot)
