@@ -13,37 +13,40 @@ enum {
 };
 
 static void on_timer(uv_timer_t *timer);
+static void on_again(uv_idle_t *idle);
 
-/* True where libmicrohttpd wants to run again at once, and ret_ms where it wants to later. */
-static bool is_impatient(struct http_server *server, uint64_t *ret_ms)
-{
-    MHD_UNSIGNED_LONG_LONG timeout_ms = UINT64_MAX;
-    if (MHD_get_timeout(server->mhd, &timeout_ms) != MHD_YES)
-        timeout_ms = UINT64_MAX;
-    *ret_ms = timeout_ms;
-    return timeout_ms == 0;
-}
-
-/* Lets libmicrohttpd do what it can without blocking, in up to `rounds` rounds, and arms the timer that it asks for. */
+/* Lets libmicrohttpd do what it can without blocking, in up to `rounds` rounds, and arranges for the next: at once, after
+ * the time that it asks for, or when a socket is ready. */
 static void pump(struct http_server *server, int rounds)
 {
-    uint64_t timeout_ms = 0;
+    MHD_UNSIGNED_LONG_LONG wait_ms = 0;
+    bool has_timeout = false;
     if (server->running)
         return;
     server->running = true;
     do {
         MHD_run(server->mhd);
-    } while (is_impatient(server, &timeout_ms) && --rounds > 0);
+        has_timeout = MHD_get_timeout(server->mhd, &wait_ms) == MHD_YES;
+    } while (has_timeout && wait_ms == 0 && --rounds > 0);
     server->running = false;
-    if (timeout_ms == UINT64_MAX)
+    if (has_timeout && wait_ms == 0)
+        uv_idle_start(&server->again, on_again);
+    else
+        uv_idle_stop(&server->again);
+    if (has_timeout && wait_ms > 0)
+        uv_timer_start(&server->timer, on_timer, wait_ms, 0);
+    else
         uv_timer_stop(&server->timer);
-    else /* not 0: a timer that arms itself for now keeps libuv in its timers for good */
-        uv_timer_start(&server->timer, on_timer, timeout_ms > 0 ? timeout_ms : 1, 0);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     pump(timer->data, 1);
+}
+
+static void on_again(uv_idle_t *idle)
+{
+    pump(idle->data, 1);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -163,9 +166,10 @@ int http_server_new(const struct http_options *options, struct http_server **ret
         return r;
     }
     uv_timer_init(options->loop, &server->timer);
+    uv_idle_init(options->loop, &server->again);
     uv_timer_init(options->loop, &server->sweep);
-    server->handles_open = 3;
-    server->poll.data = server->timer.data = server->sweep.data = server;
+    server->handles_open = 4;
+    server->poll.data = server->timer.data = server->again.data = server->sweep.data = server;
     uv_poll_start(&server->poll, UV_READABLE, on_poll);
     uv_timer_start(&server->sweep, on_sweep, SWEEP_MS, SWEEP_MS);
     *ret_server = server;
@@ -248,5 +252,6 @@ void http_server_close(struct http_server *server, void (*closed)(void *context)
     assert(server->exchange_count == 0);
     uv_close((uv_handle_t *)&server->poll, on_handle_closed);
     uv_close((uv_handle_t *)&server->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&server->again, on_handle_closed);
     uv_close((uv_handle_t *)&server->sweep, on_handle_closed);
 }

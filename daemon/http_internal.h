@@ -59,6 +59,7 @@ struct http_server {
     struct MHD_Daemon *mhd;
     uv_poll_t poll;
     uv_timer_t timer; /* libmicrohttpd's */
+    uv_idle_t again;  /* runs while libmicrohttpd has something to do at once */
     uv_timer_t sweep;
     bool running, quiescing;
     unsigned sweeps, handles_open;
