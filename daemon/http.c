@@ -69,7 +69,9 @@ static void sweep_parked(struct http_server *server, bool check_liveness)
     }
 }
 
-static void sweep_peers(struct http_server *server)
+/* libmicrohttpd takes a short read for the end of what is there and waits for the next edge: an end of input that came with
+ * the last bytes has none. So whoever is about to send is asked whether he still can. */
+static void sweep_peers(struct http_server *server, bool check_liveness)
 {
     static const uint64_t limit_ms[] = {
         [PHASE_HEAD] = HTTP_HEAD_MS_MAX, [PHASE_BODY] = HTTP_BODY_MS_MAX,
@@ -80,8 +82,10 @@ static void sweep_peers(struct http_server *server)
     struct peer *peer = NULL;
     TAILQ_FOREACH(peer, &server->peers, link)
     {
-        if (now - peer->since_ms > limit_ms[peer->phase])
-            shutdown(peer->fd, SHUT_RDWR); /* libmicrohttpd sees the end of input and closes it */
+        bool receiving = peer->phase == PHASE_HEAD || peer->phase == PHASE_BODY;
+        if (now - peer->since_ms > limit_ms[peer->phase] ||
+            (check_liveness && receiving && http_peer_has_hung_up(peer)))
+            shutdown(peer->fd, SHUT_RDWR); /* libmicrohttpd notices and closes it */
     }
 }
 
@@ -90,8 +94,9 @@ static void on_sweep(uv_timer_t *timer)
     struct http_server *server = timer->data;
     uint64_t now = http_now_ms(server);
     struct http_exchange *exchange = NULL;
-    sweep_parked(server, server->sweeps++ % LIVENESS_SWEEPS == 0);
-    sweep_peers(server);
+    bool check_liveness = server->sweeps++ % LIVENESS_SWEEPS == 0;
+    sweep_parked(server, check_liveness);
+    sweep_peers(server, check_liveness);
     TAILQ_FOREACH(exchange, &server->streams, link)
     {
         if (now - exchange->sent_ms < HTTP_HEARTBEAT_MS)

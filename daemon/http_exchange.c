@@ -327,11 +327,16 @@ void http_exchange_stream(struct http_exchange *exchange, const struct http_stre
     queue_reply(exchange);
 }
 
-bool http_exchange_is_alive(const struct http_exchange *exchange)
+bool http_peer_has_hung_up(const struct peer *peer)
 {
     char byte;
-    ssize_t bytes = recv(exchange->peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return bytes > 0 || (bytes < 0 && (errno == EAGAIN || errno == EINTR));
+    ssize_t bytes = recv(peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return bytes == 0 || (bytes < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+bool http_exchange_is_alive(const struct http_exchange *exchange)
+{
+    return !http_peer_has_hung_up(exchange->peer);
 }
 
 void http_stream_wake(struct http_exchange *exchange)

@@ -79,6 +79,8 @@ void http_on_completed(void *cls, struct MHD_Connection *connection, void **cont
                        enum MHD_RequestTerminationCode why);
 
 uint64_t http_now_ms(const struct http_server *server);
+/* True where nothing more can come: the client has closed its side, or the connection broke. */
+bool http_peer_has_hung_up(const struct peer *peer);
 /* Takes a suspended exchange up again; harmless where it is not suspended. */
 void http_exchange_resume(struct http_exchange *exchange);
 /* Wakes a parked exchange. */

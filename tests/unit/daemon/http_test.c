@@ -247,6 +247,25 @@ static void test_quiesced_server_wakes_the_parked_and_takes_no_connections(void 
     close(fd);
 }
 
+static void test_client_that_leaves_in_the_middle_of_a_request_is_noticed(void **state)
+{
+    static const char *const halves[] = {
+        "GET /x HTTP/1.1\r\nHo",
+        "POST /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nab"};
+    struct fixture *fixture = *state;
+    for (size_t i = 0; i < ARRAY_LENGTH(halves); i++) {
+        char answer[ANSWER_SIZE] = "";
+        bool closed = false;
+        int fd = client_open(fixture);
+        send(fd, halves[i], strlen(halves[i]), MSG_NOSIGNAL);
+        shutdown(fd, SHUT_WR); /* before the server has read anything */
+        client_receive(fixture, fd, NULL, TURNS_MAX, answer, &closed);
+        assert_true(closed);
+        assert_string_equal(answer, "");
+        close(fd);
+    }
+}
+
 /* ---- streams ---- */
 
 static void test_stream_sends_what_comes_and_ends(void **state)
@@ -332,6 +351,7 @@ int main(void)
         TEST(test_parked_request_is_woken_at_its_deadline),
         TEST(test_parked_request_is_dropped_when_its_client_leaves),
         TEST(test_quiesced_server_wakes_the_parked_and_takes_no_connections),
+        TEST(test_client_that_leaves_in_the_middle_of_a_request_is_noticed),
         TEST(test_stream_sends_what_comes_and_ends),
         TEST(test_stream_is_closed_when_its_client_leaves),
         TEST(test_closing_with_everything_in_flight_leaves_nothing_behind),
