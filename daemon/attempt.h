@@ -29,10 +29,12 @@ enum outcome {
     OUTCOME_LOST =
         4, /* machine or process: retried elsewhere; the third one quarantines the candidate */
     OUTCOME_FAILED = 5,   /* the trainer refused the task: retried once on another worker */
-    OUTCOME_CANCELLED = 6 /* the search was cancelled while the attempt ran */
+    OUTCOME_RETURNED = 6, /* its worker shut down: retried, counted against nobody */
+    OUTCOME_CANCELLED = 7 /* the search was cancelled while the attempt ran */
 };
 
-/* "running", "done", "diverged", "out_of_memory", "lost", "failed", "cancelled" */
+/* "running", "done", "diverged", "out_of_memory", "lost", "failed", "returned",
+ * "cancelled" */
 const char *outcome_name(enum outcome outcome);
 
 /* Why an attempt ended. Values are stored. */

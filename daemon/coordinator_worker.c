@@ -453,7 +453,7 @@ int coordinator_result(struct coordinator *coordinator, const char *name, uint64
     int handle = find_connected(coordinator, name);
     if (handle < 0)
         return handle;
-    if (result->outcome < OUTCOME_DONE || result->outcome > OUTCOME_FAILED)
+    if (result->outcome < OUTCOME_DONE || result->outcome > OUTCOME_RETURNED)
         return -EINVAL;
     struct result taken = checked(result);
     struct scheduler_event event = {.kind = SCHEDULER_RESULT,

@@ -35,6 +35,8 @@ static bool is_retried(struct job *job, enum outcome outcome)
         return ++job->losses < LOSSES_MAX;
     case OUTCOME_FAILED:
         return ++job->failures < FAILURES_MAX;
+    case OUTCOME_RETURNED:
+        return true;
     default:
         return false;
     }
@@ -318,7 +320,7 @@ static int report(struct scheduler *scheduler, const struct scheduler_event *eve
 static int result(struct scheduler *scheduler, const struct scheduler_event *event, uint64_t now_ms,
                   struct effects *effects)
 {
-    assert(event->outcome >= OUTCOME_DONE && event->outcome <= OUTCOME_FAILED);
+    assert(event->outcome >= OUTCOME_DONE && event->outcome <= OUTCOME_RETURNED);
     struct running running = find_attempt(scheduler, event);
     if (!running.lane)
         return SCHEDULER_STALE;

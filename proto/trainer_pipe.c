@@ -115,6 +115,14 @@ static int read_progress(const Archscout__V1__Progress *body, struct wire_progre
     return 0;
 }
 
+static int read_result(const Archscout__V1__Result *body, struct wire_result *ret_result,
+                       struct error *error)
+{
+    if (body->outcome == ARCHSCOUT__V1__OUTCOME__OUTCOME_RETURNED)
+        return error_set(error, -EINVAL, "/result/outcome", "only a worker hands a task back");
+    return wire_result_from_message(body, "/result", ret_result, error);
+}
+
 int trainer_message_unpack(const void *bytes, size_t length, struct trainer_message *ret_message,
                            struct error *error)
 {
@@ -136,7 +144,7 @@ int trainer_message_unpack(const void *bytes, size_t length, struct trainer_mess
         return wire_epoch_from_message(message->epoch, "/epoch", &ret_message->epoch, error);
     case ARCHSCOUT__V1__FROM_TRAINER__BODY_RESULT:
         ret_message->kind = TRAINER_RESULT;
-        return wire_result_from_message(message->result, "/result", &ret_message->result, error);
+        return read_result(message->result, &ret_message->result, error);
     default:
         return error_set(error, -EINVAL, "", "must be a hello, progress, epoch or result");
     }

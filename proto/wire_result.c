@@ -8,8 +8,9 @@
 
 const char *wire_outcome_name(enum wire_outcome outcome)
 {
-    static const char *const names[] = {"done", "diverged", "out_of_memory", "lost", "failed"};
-    assert(outcome >= WIRE_OUTCOME_DONE && outcome <= WIRE_OUTCOME_FAILED);
+    static const char *const names[] = {"done", "diverged", "out_of_memory",
+                                        "lost", "failed",   "returned"};
+    assert(outcome >= WIRE_OUTCOME_DONE && outcome <= WIRE_OUTCOME_RETURNED);
     return names[outcome - WIRE_OUTCOME_DONE];
 }
 
@@ -48,7 +49,7 @@ int wire_epoch_validate(const struct wire_epoch *metrics, struct error *error)
 
 int wire_result_validate(const struct wire_result *result, struct error *error)
 {
-    if (result->outcome < WIRE_OUTCOME_DONE || result->outcome > WIRE_OUTCOME_FAILED)
+    if (result->outcome < WIRE_OUTCOME_DONE || result->outcome > WIRE_OUTCOME_RETURNED)
         return error_set(error, -EINVAL, "/outcome", "must be a known outcome");
     if (!memchr(result->message, '\0', sizeof result->message))
         return error_set(error, -EINVAL, "/message", "must have at most %d bytes",

@@ -14,7 +14,8 @@ enum wire_outcome {
     WIRE_OUTCOME_DIVERGED = 2, /* NaN or infinite loss: the candidate's own fault, never retried */
     WIRE_OUTCOME_OUT_OF_MEMORY = 3, /* retried once with the batch in two parts */
     WIRE_OUTCOME_LOST = 4, /* trainer or machine died, hung or talked garbage: retried elsewhere */
-    WIRE_OUTCOME_FAILED = 5, /* the trainer refused the task; the message says why */
+    WIRE_OUTCOME_FAILED = 5,   /* the trainer refused the task; the message says why */
+    WIRE_OUTCOME_RETURNED = 6, /* the worker shut down; never a trainer's word */
 };
 
 struct wire_epoch {

@@ -80,6 +80,13 @@ void attempt_lose(struct attempt *attempt, const char *cause, uint64_t now_ms)
         set_diverged(&attempt->result);
 }
 
+void attempt_return(struct attempt *attempt, uint64_t now_ms)
+{
+    attempt_lose(attempt, "the worker shut down", now_ms);
+    if (attempt->result.outcome == WIRE_OUTCOME_LOST)
+        attempt->result.outcome = WIRE_OUTCOME_RETURNED;
+}
+
 void attempt_report(const struct attempt *attempt, const char *worker,
                     struct report_request *ret_report)
 {

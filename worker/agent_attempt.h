@@ -1,7 +1,8 @@
 /* An attempt as the agent keeps it: what is known of it and not yet acknowledged by the daemon. A plain value without clock
  * or I/O.
  *
- * Legal order: attempt_begin; attempt_step and attempt_epoch while it runs; one of attempt_finish and attempt_lose; while it
+ * Legal order: attempt_begin; attempt_step and attempt_epoch while it runs; one of attempt_finish, attempt_lose and
+ * attempt_return; while it
  * has something to say, attempt_report and attempt_reported, then, once it is over, attempt_result. */
 #ifndef WORKER_AGENT_ATTEMPT_H
 #define WORKER_AGENT_ATTEMPT_H
@@ -40,6 +41,8 @@ int attempt_epoch(struct attempt *attempt, const struct wire_epoch *epoch) MUST_
 void attempt_finish(struct attempt *attempt, const struct wire_result *result);
 /* The trainer ended without a result: LOST with the cause, or DIVERGED where a value was not finite before. */
 void attempt_lose(struct attempt *attempt, const char *cause, uint64_t now_ms);
+/* The worker shuts down before the trainer has ended: RETURNED, or DIVERGED where a value was not finite before. */
+void attempt_return(struct attempt *attempt, uint64_t now_ms);
 
 /* The next report: steps and up to WIRE_EPOCHS_MAX of the waiting epochs. */
 void attempt_report(const struct attempt *attempt, const char *worker,

@@ -283,8 +283,11 @@ uint64_t slot_due_ms(const struct slot *slot)
 
 void slot_stop(struct slot *slot)
 {
-    if (slot->state == SLOT_BUSY)
-        lose_attempt(slot, "the worker shut down");
+    if (slot->state == SLOT_BUSY) {
+        attempt_return(&slot->attempt, uv_now(slot->shared->loop));
+        log_line(slot->shared->log, LOG_INFO, "slot %u: attempt %llu is handed back", slot->index,
+                 WORD(slot->attempt.attempt));
+    }
     if (slot->trainer) {
         slot->state = SLOT_ENDING;
         child_kill(slot->trainer);

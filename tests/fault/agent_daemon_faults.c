@@ -212,7 +212,7 @@ static void test_an_agent_that_was_stopped_for_long_does_not_blame_its_trainer(v
 
 /* ---- stopping ---- */
 
-static void test_sigterm_reports_the_running_attempt_as_lost(void **state)
+static void test_sigterm_hands_the_running_attempt_back(void **state)
 {
     struct scene *scene = *state;
     scene_start(scene, "ok");
@@ -221,7 +221,7 @@ static void test_sigterm_reports_the_running_attempt_as_lost(void **state)
     fake_daemon_await(&scene->daemon, fake_has_report, attempt);
     scene_end(scene);
     struct wire_result result = fake_daemon_result(&scene->daemon, attempt);
-    assert_int_equal(result.outcome, WIRE_OUTCOME_LOST);
+    assert_int_equal(result.outcome, WIRE_OUTCOME_RETURNED);
     assert_string_equal(result.message, "the worker shut down");
     await_gone(trainer);
 }
@@ -309,7 +309,7 @@ int main(void)
         SCENE(test_a_cancelled_search_stops_the_trainer_and_no_result_is_sent),
         SCENE(test_an_agent_stopped_past_its_lease_hands_its_late_result_in_and_drops_it),
         SCENE(test_an_agent_that_was_stopped_for_long_does_not_blame_its_trainer),
-        SCENE(test_sigterm_reports_the_running_attempt_as_lost),
+        SCENE(test_sigterm_hands_the_running_attempt_back),
         SCENE(test_sigint_ends_an_idle_agent),
         SCENE(test_sigterm_ends_an_agent_whose_daemon_is_away),
         SCENE(test_a_trainer_ends_with_its_agent),

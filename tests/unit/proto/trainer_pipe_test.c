@@ -137,6 +137,17 @@ static void test_a_message_of_no_kind_is_refused(void **state)
     buffer_release(&bytes);
 }
 
+static void test_a_trainer_cannot_hand_a_task_back(void **state)
+{
+    (void)state;
+    struct trainer_message message = {.kind = TRAINER_RESULT, .result = sample_result()};
+    message.result.outcome = WIRE_OUTCOME_RETURNED;
+    struct trainer_message received;
+    struct error error;
+    assert_int_equal(send(&message, &received, &error), -EINVAL);
+    assert_string_equal(error.pointer, "/result/outcome");
+}
+
 static void test_damaged_messages_do_no_harm(void **state)
 {
     (void)state;
@@ -177,6 +188,7 @@ int main(void)
         cmocka_unit_test(test_wrong_fields_are_refused),
         cmocka_unit_test(test_values_that_are_not_finite_are_told_apart),
         cmocka_unit_test(test_a_message_of_no_kind_is_refused),
+        cmocka_unit_test(test_a_trainer_cannot_hand_a_task_back),
         cmocka_unit_test(test_damaged_messages_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

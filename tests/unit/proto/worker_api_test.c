@@ -209,7 +209,7 @@ static void test_results_arrive_as_they_were_sent(void **state)
 static void test_values_that_only_done_has_are_not_read_otherwise(void **state)
 {
     (void)state;
-    for (int outcome = WIRE_OUTCOME_DIVERGED; outcome <= WIRE_OUTCOME_FAILED; outcome++) {
+    for (int outcome = WIRE_OUTCOME_DIVERGED; outcome <= WIRE_OUTCOME_RETURNED; outcome++) {
         union any value;
         make_sample(&result_request_kind, &value);
         struct wire_result *result = &value.result_request.result;
@@ -289,7 +289,7 @@ static const struct corruption result_rows[] = {
     U64(R, attempt, 0, "/attempt"),
     U64(R, epoch, 0, "/epoch"),
     U32(R, result.outcome, 0, "/result/outcome"),
-    U32(R, result.outcome, 6, "/result/outcome"),
+    U32(R, result.outcome, 7, "/result/outcome"),
     NOT_FINITE(R, result.accuracy, NAN, "/result/accuracy"),
     NOT_FINITE(R, result.loss, INFINITY, "/result/loss"),
     NOT_FINITE(R, result.step_time.median_s, NAN, "/result/step_time/median_s"),

@@ -144,6 +144,22 @@ static void test_an_attempt_without_a_result_is_lost_unless_it_diverged(void **s
     free(attempt);
 }
 
+static void test_an_attempt_of_a_worker_that_shuts_down_is_handed_back_unless_it_diverged(
+    void **state)
+{
+    (void)state;
+    struct attempt *attempt = begun(2);
+    attempt_return(attempt, 3500);
+    assert_int_equal(attempt->result.outcome, WIRE_OUTCOME_RETURNED);
+    assert_true(attempt->result.seconds == 2.5);
+    free(attempt);
+    attempt = begun(2);
+    attempt->diverged = true;
+    attempt_return(attempt, 3500);
+    assert_int_equal(attempt->result.outcome, WIRE_OUTCOME_DIVERGED);
+    free(attempt);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +170,8 @@ int main(void)
         cmocka_unit_test(test_a_result_is_handed_in_as_the_trainer_said_it),
         cmocka_unit_test(test_done_after_a_value_that_was_not_finite_is_diverged),
         cmocka_unit_test(test_an_attempt_without_a_result_is_lost_unless_it_diverged),
+        cmocka_unit_test(
+            test_an_attempt_of_a_worker_that_shuts_down_is_handed_back_unless_it_diverged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
