@@ -44,11 +44,16 @@ static int code_of(dnnl_status_t status)
 
 /* ---- what differs between versions ---- */
 
+/* The library reads arrays of full length, whatever the number of dimensions. */
+struct steps {
+    dnnl_dims_t stride, before, after; /* padding */
+};
+
 #if DNNL_VERSION_MAJOR >= 3
 
 typedef dnnl_memory_desc_t layout; /* a handle */
 
-static dnnl_status_t layout_new(layout *ret_layout, const dnnl_dim_t *dimensions,
+static dnnl_status_t layout_new(layout *ret_layout, const dnnl_dims_t dimensions,
                                 dnnl_format_tag_t tag)
 {
     return dnnl_memory_desc_create_with_tag(ret_layout, DIMENSIONS, dimensions, dnnl_f32, tag);
@@ -66,12 +71,12 @@ static const_dnnl_memory_desc_t layout_of(const layout *of)
 }
 
 static dnnl_status_t pass_describe(struct primitive_context *context, enum convolution_pass pass,
-                                   const layout maps[3], const dnnl_dim_t *const geometry[3],
+                                   const layout maps[3], const struct steps *steps,
                                    const_dnnl_primitive_desc_t hint,
                                    dnnl_primitive_desc_t *ret_description)
 {
     const layout x = maps[0], w = maps[1], y = maps[2];
-    const dnnl_dim_t *stride = geometry[0], *before = geometry[1], *after = geometry[2];
+    const dnnl_dim_t *stride = steps->stride, *before = steps->before, *after = steps->after;
     switch (pass) {
     case CONVOLUTION_FORWARD:
         return dnnl_convolution_forward_primitive_desc_create(
@@ -93,13 +98,10 @@ static dnnl_status_t pass_describe(struct primitive_context *context, enum convo
 typedef dnnl_memory_desc_t layout; /* a value */
 typedef const dnnl_memory_desc_t *const_dnnl_memory_desc_t;
 
-static dnnl_status_t layout_new(layout *ret_layout, const dnnl_dim_t *dimensions,
+static dnnl_status_t layout_new(layout *ret_layout, const dnnl_dims_t dimensions,
                                 dnnl_format_tag_t tag)
 {
-    dnnl_dims_t all = {0};
-    for (int i = 0; i < DIMENSIONS; i++)
-        all[i] = dimensions[i];
-    return dnnl_memory_desc_init_by_tag(ret_layout, DIMENSIONS, all, dnnl_f32, tag);
+    return dnnl_memory_desc_init_by_tag(ret_layout, DIMENSIONS, dimensions, dnnl_f32, tag);
 }
 
 static void layout_free(layout *of)
@@ -113,14 +115,12 @@ static const_dnnl_memory_desc_t layout_of(const layout *of)
 }
 
 static dnnl_status_t pass_describe(struct primitive_context *context, enum convolution_pass pass,
-                                   const layout maps[3], const dnnl_dim_t *const geometry[3],
+                                   const layout maps[3], const struct steps *steps,
                                    const_dnnl_primitive_desc_t hint,
                                    dnnl_primitive_desc_t *ret_description)
 {
     const layout *x = &maps[0], *w = &maps[1], *y = &maps[2];
-    dnnl_dims_t stride = {geometry[0][0], geometry[0][1]},
-                before = {geometry[1][0], geometry[1][1]};
-    dnnl_dims_t after = {geometry[2][0], geometry[2][1]};
+    const dnnl_dim_t *stride = steps->stride, *before = steps->before, *after = steps->after;
     dnnl_convolution_desc_t operation;
     dnnl_status_t status;
     switch (pass) {
@@ -240,9 +240,9 @@ static dnnl_status_t layouts_new(const struct convolution_shape *shape, dnnl_for
                                  layout ret_maps[3])
 {
     const dnnl_format_tag_t blocked = shape->lanes == 16 ? dnnl_nChw16c : dnnl_nChw8c;
-    const dnnl_dim_t x[] = {shape->images, shape->in_channels, shape->in_size, shape->in_size};
-    const dnnl_dim_t w[] = {shape->out_channels, shape->in_channels, shape->kernel, shape->kernel};
-    const dnnl_dim_t y[] = {shape->images, shape->out_channels, shape->out_size, shape->out_size};
+    const dnnl_dims_t x = {shape->images, shape->in_channels, shape->in_size, shape->in_size};
+    const dnnl_dims_t w = {shape->out_channels, shape->in_channels, shape->kernel, shape->kernel};
+    const dnnl_dims_t y = {shape->images, shape->out_channels, shape->out_size, shape->out_size};
     dnnl_status_t status = layout_new(&ret_maps[0], x, shape->plain_input ? dnnl_nchw : blocked);
     if (status == dnnl_success)
         status = layout_new(&ret_maps[1], w, weights);
@@ -264,15 +264,15 @@ static dnnl_status_t describe(struct primitive_context *context, enum convolutio
     const dnnl_dim_t before = shape->kernel / 2;
     const dnnl_dim_t after =
         (dnnl_dim_t)(shape->out_size - 1) * shape->stride + shape->kernel - shape->in_size - before;
-    const dnnl_dim_t strides[] = {shape->stride, shape->stride}, befores[] = {before, before};
-    const dnnl_dim_t afters[] = {after, after};
-    const dnnl_dim_t *const geometry[] = {strides, befores, afters};
+    const struct steps steps = {.stride = {shape->stride, shape->stride},
+                                .before = {before, before},
+                                .after = {after, after}};
     if (pass == CONVOLUTION_FORWARD)
-        return pass_describe(context, pass, maps, geometry, NULL, ret_description);
+        return pass_describe(context, pass, maps, &steps, NULL, ret_description);
     dnnl_primitive_desc_t hint = NULL;
-    dnnl_status_t status = pass_describe(context, CONVOLUTION_FORWARD, maps, geometry, NULL, &hint);
+    dnnl_status_t status = pass_describe(context, CONVOLUTION_FORWARD, maps, &steps, NULL, &hint);
     if (status == dnnl_success)
-        status = pass_describe(context, pass, maps, geometry, hint, ret_description);
+        status = pass_describe(context, pass, maps, &steps, hint, ret_description);
     if (hint)
         dnnl_primitive_desc_destroy(hint);
     return status;
