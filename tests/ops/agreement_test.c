@@ -146,6 +146,21 @@ static void test_dense_of_every_kernel_and_stride(void **state)
         }
 }
 
+/* Even sizes are padded less behind than before, a kernel of 1 even by -1; small maps lie inside the kernel. */
+static void test_dense_at_even_and_small_sizes(void **state)
+{
+    (void)state;
+    static const uint32_t sizes[] = {1, 2, 3, 4, 10};
+    for (size_t s = 0; s < ARRAY_LENGTH(sizes); s++)
+        for (size_t k = 0; k < ARRAY_LENGTH(KERNELS); k++)
+            for (uint32_t stride = 1; stride <= 2; stride++) {
+                struct small_network network =
+                    with_stage((struct stage){BLOCK_CONV, 1, KERNELS[k], 1, 0, stride, 24});
+                network.size = sizes[s];
+                check(&network);
+            }
+}
+
 static void test_channels_that_fill_no_block(void **state)
 {
     (void)state;
@@ -262,6 +277,7 @@ int main(void)
         cmocka_unit_test(test_depthwise_of_every_kernel_and_stride),
         cmocka_unit_test(test_depthwise_at_odd_sizes),
         cmocka_unit_test(test_dense_of_every_kernel_and_stride),
+        cmocka_unit_test(test_dense_at_even_and_small_sizes),
         cmocka_unit_test(test_channels_that_fill_no_block),
         cmocka_unit_test(test_batches_of_one_and_seventeen),
         cmocka_unit_test(test_blocks_with_residual_expansion_and_gate),
