@@ -73,6 +73,7 @@ int coordinator_schedule(struct coordinator *coordinator, const struct search *s
                                  .proposals_max = search->spec->candidates_max,
                                  .proposed = search->count,
                                  .deterministic = search->spec->deterministic,
+                                 .batch_is_odd = search->spec->recipe.batch % 2 != 0,
                                  .paused = search->state == SEARCH_PAUSED,
                                  .cancelled = search->state == SEARCH_CANCELLED};
     return scheduler_add_search(coordinator->scheduler, &terms);

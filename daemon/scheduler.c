@@ -22,12 +22,12 @@ static void free_place(struct lane *lane, struct place *place)
 }
 
 /* Counts the outcome against the job; true where it gets another attempt. */
-static bool is_retried(struct job *job, enum outcome outcome)
+static bool is_retried(const struct search_terms *terms, struct job *job, enum outcome outcome)
 {
     switch (outcome) {
     case OUTCOME_OUT_OF_MEMORY:
         job->memory_failures++;
-        if (job->memory_failures > 1)
+        if (job->memory_failures > 1 || terms->batch_is_odd)
             return false;
         job->micro_batches *= 2;
         return true;
@@ -70,7 +70,7 @@ static void end_attempt(struct scheduler *scheduler, struct running running,
     if (lane->terms.cancelled) {
         effect->next = NEXT_CANCELLED;
         free_place(lane, place);
-    } else if (is_retried(&place->job, how->outcome)) {
+    } else if (is_retried(&lane->terms, &place->job, how->outcome)) {
         effect->next = NEXT_RETRY;
         wait_for_retry(scheduler, place, how->outcome, now_ms);
     } else {

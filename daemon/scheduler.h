@@ -10,8 +10,9 @@
  *   A search never has more than parallel_max unfinished candidates. A deterministic one proposes candidate k when all
  *   candidates up to k - parallel_max are finished.
  *   A lease that is not renewed for lease_ms ends as LOST. So does one at a restart after a full term.
- *   DIVERGED is final. OUT_OF_MEMORY is final the second time; the retry halves the micro-batch. LOST is final the third
- *   time, FAILED the second; their retries avoid the worker for AVOID_LEASES terms, unless no other worker has the data.
+ *   DIVERGED is final. OUT_OF_MEMORY is final the second time; the retry halves the micro-batch, and where the batch is odd
+ *   there is none. LOST is final the third time, FAILED the second; their retries avoid the worker for AVOID_LEASES terms,
+ *   unless no other worker has the data.
  *   After a cancel running attempts may end, and nothing new is given out.
  *
  * Time is monotonic milliseconds, never going back. */
@@ -48,6 +49,7 @@ struct search_terms {
     uint64_t proposals_max;
     uint64_t proposed; /* already */
     bool deterministic;
+    bool batch_is_odd; /* it has no halves */
     bool paused, cancelled;
 };
 int scheduler_add_search(struct scheduler *scheduler,

@@ -276,6 +276,15 @@ static void test_halved_micro_batch_survives_a_restart(void **state)
     assert_int_equal(candidate_view(rig, search, 0).outcome, OUTCOME_OUT_OF_MEMORY);
 }
 
+static void test_odd_batch_that_runs_out_of_memory_is_not_tried_again(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t search = submit(rig, 1, 1, ", \"recipe\": {\"batch\": 125}");
+    assert_int_equal(end_with(rig, OUTCOME_OUT_OF_MEMORY).micro_batches, 1);
+    assert_int_equal(candidate_view(rig, search, 0).outcome, OUTCOME_OUT_OF_MEMORY);
+    assert_int_equal(search_view(rig, search).state, SEARCH_DONE);
+}
+
 /* I3: the restored store gives the same attempt number again, and the epoch tells the two apart. */
 static void test_restored_backup_does_not_accept_what_came_after_it(void **state)
 {
@@ -490,6 +499,7 @@ int main(void)
         TEST(test_lease_lives_on_over_a_restart),
         TEST(test_losses_are_counted_over_restarts),
         TEST(test_halved_micro_batch_survives_a_restart),
+        TEST(test_odd_batch_that_runs_out_of_memory_is_not_tried_again),
         TEST(test_restored_backup_does_not_accept_what_came_after_it),
         TEST(test_lost_answer_costs_nothing),
         TEST(test_report_without_new_epochs_writes_nothing),

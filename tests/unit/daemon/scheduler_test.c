@@ -295,6 +295,14 @@ static void test_outcomes_lead_to_retries_and_ends(void **state)
     }
 }
 
+static void test_out_of_memory_with_an_odd_batch_is_final(void **state)
+{
+    struct bench *bench = *state;
+    add_search(bench, 1, (struct search_terms){.proposals_max = 1, .batch_is_odd = true});
+    struct effect lease = must_lease(bench, add_worker(bench), 0);
+    assert_int_equal(end(bench, &lease, OUTCOME_OUT_OF_MEMORY).next, NEXT_FINISHED);
+}
+
 static void test_retry_goes_to_another_worker_that_has_the_data(void **state)
 {
     struct bench *bench = *state;
@@ -541,6 +549,7 @@ int main(void)
         TEST(test_exhausted_search_proposes_no_more),
         TEST(test_deterministic_search_waits_for_the_oldest_of_its_window),
         TEST(test_outcomes_lead_to_retries_and_ends),
+        TEST(test_out_of_memory_with_an_odd_batch_is_final),
         TEST(test_retry_goes_to_another_worker_that_has_the_data),
         TEST(test_retry_stays_where_no_other_worker_has_the_data),
         TEST(test_avoided_worker_gets_the_retry_after_a_term),
