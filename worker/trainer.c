@@ -258,7 +258,8 @@ static int train(struct run *run, struct error *error)
 
 /* ---- step times ---- */
 
-/* One round of steps that change no weight, on the first batch of an epoch. */
+/* One round of steps with learning rate 0, on the first batch of an epoch. RMSProp's momentum still moves the weights, and BN
+ * its statistics: nothing is evaluated afterwards. */
 static int time_round(struct run *run, struct step_summary *ret_summary, struct error *error)
 {
     struct step_clock clock;
@@ -271,7 +272,8 @@ static int time_round(struct run *run, struct step_summary *ret_summary, struct 
         double seconds;
         int r = timed_step(run, 0, &batch, &seconds);
         if (r < 0)
-            return error_set(error, r, "", "the loss is not finite while steps are timed");
+            return error_set(error, r, "", "a timed step failed: %s",
+                             r == -EDOM ? "the loss is not finite" : strerror(-r));
         step_clock_add(&clock, seconds);
         notify_progress(run);
         if (clock.added >= TRAINER_ROUND_STEPS_MIN && now_s() - start > TRAINER_ROUND_SECONDS)
