@@ -118,8 +118,7 @@ void child_reap(struct child *child)
 {
     if (child->exited)
         return;
-    pid_t pid = waitpid(child->process.pid, &child->status, WNOHANG);
-    if (pid != child->process.pid)
+    if (process_reap(child->process.pid, &child->status) == 0)
         return;
     child->exited = true;
     check_finished(child);

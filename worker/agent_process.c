@@ -169,6 +169,15 @@ void process_kill(pid_t pid)
     kill(pid, SIGKILL);
 }
 
+int process_reap(pid_t pid, int *ret_status)
+{
+    siginfo_t info = {.si_pid = 0};
+    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid != pid)
+        return 0;
+    process_kill(pid); /* before it is reaped: until then nobody else can get its number */
+    return waitpid(pid, ret_status, 0) == pid ? 1 : 0;
+}
+
 void process_describe(int status, char *ret_text, size_t size)
 {
     if (WIFSIGNALED(status))

@@ -27,6 +27,9 @@ int process_spawn(const char *path, char *const *environment, struct process *re
 /* SIGKILL to the process and its group. */
 void process_kill(pid_t pid);
 
+/* 1 where the process has ended: it is reaped, and what is left of its group is killed. 0 where it still runs. */
+int process_reap(pid_t pid, int *ret_status) MUST_USE;
+
 /* "exited with status 3", "was killed by signal 11 (Segmentation fault)" from what waitpid said. */
 void process_describe(int status, char *ret_text, size_t size);
 

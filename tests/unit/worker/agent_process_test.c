@@ -104,6 +104,34 @@ static void test_killing_ends_the_whole_group(void **state)
     unlink(path);
 }
 
+static void test_what_an_ended_process_leaves_behind_is_killed(void **state)
+{
+    (void)state;
+    struct process process;
+    struct error error;
+    static const char script[] = "#!/bin/sh\nread line\nsleep 1000 &\nexit 3\n";
+    char path[] = "/tmp/archscout-process-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, script, sizeof script - 1), sizeof script - 1);
+    assert_int_equal(fchmod(fd, 0700), 0);
+    close(fd);
+    assert_int_equal(process_spawn(path, environ, &process, &error), 0);
+    int status = -1;
+    assert_int_equal(process_reap(process.pid, &status), 0);
+    assert_int_equal(write(process.in_fd, "\n", 1), 1);
+    siginfo_t info;
+    assert_int_equal(waitid(P_PID, (id_t)process.pid, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(process_reap(process.pid, &status), 1);
+    assert_int_equal(WEXITSTATUS(status), 3);
+    char rest[8];
+    assert_int_equal(read(process.out_fd, rest, sizeof rest), 0); /* as above */
+    close(process.in_fd);
+    close(process.out_fd);
+    close(process.err_fd);
+    unlink(path);
+}
+
 static void test_ends_are_described(void **state)
 {
     (void)state;
@@ -121,6 +149,7 @@ int main(void)
         cmocka_unit_test(test_a_program_runs_with_its_environment_and_pipes),
         cmocka_unit_test(test_a_file_that_cannot_be_run_is_an_error_at_once),
         cmocka_unit_test(test_killing_ends_the_whole_group),
+        cmocka_unit_test(test_what_an_ended_process_leaves_behind_is_killed),
         cmocka_unit_test(test_ends_are_described),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
