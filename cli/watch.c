@@ -35,6 +35,7 @@ struct watch {
     time_t heard_s;          /* monotonic time of the stream's latest bytes */
     time_t looked_s;         /* and of the progress line */
     bool line_shown;         /* the progress line stands on the terminal */
+    bool end_told;           /* the stream has said that the search ended */
 };
 
 static time_t now_s(void)
@@ -169,6 +170,8 @@ static void tell_finished(struct watch *watch, const json_t *event)
 static int on_event(void *context, const struct sse_event *event)
 {
     struct watch *watch = context;
+    watch->end_told = watch->end_told || strcmp(event->type, "search.done") == 0 ||
+                      strcmp(event->type, "search.cancelled") == 0;
     if (watch->cli->json) {
         printf("%s\n", event->data);
         fflush(stdout);
@@ -272,11 +275,13 @@ static bool bear_absence(struct watch *watch, time_t *away_since_s)
     return now_s() - *away_since_s <= ABSENCE_SECONDS_MAX;
 }
 
-/* Until the search has ended. Without a stream (something in between that does not let it through)
- * the search is looked at now and then. */
+/* Until the search has ended and the stream, where there is one, has told everything: a connection
+ * that broke near the end is made once more. Without a stream (something in between that does not
+ * let it through) the search is looked at now and then. */
 static enum exit_code watch_until_end(struct watch *watch)
 {
     time_t away_since_s = 0;
+    bool was_final = false;
     for (;;) {
         long status = follow(watch);
         int r = look(watch);
@@ -286,8 +291,12 @@ static enum exit_code watch_until_end(struct watch *watch)
             return problem_tell_unreachable(watch->cli, r, "gave up waiting");
         if (r != 0)
             continue;
-        if (search_view_of(watch->search.json).is_final)
+        bool is_final = search_view_of(watch->search.json).is_final;
+        if (is_final && (watch->end_told || was_final))
             return tell_end(watch);
+        was_final = is_final;
+        if (is_final)
+            continue;
         show_line(watch);
         if (status != 200)
             sleep(PAUSE_SECONDS);

@@ -189,7 +189,7 @@ int coordinator_commit(struct coordinator *coordinator)
         roll_back(coordinator);
         return coordinator->failure;
     }
-    if (coordinator->event_committed != coordinator->counters.event) {
+    if (coordinator_events_pending(coordinator)) {
         coordinator->event_committed = coordinator->counters.event;
         coordinator->events = true;
     }
@@ -209,6 +209,11 @@ bool coordinator_take_events(struct coordinator *coordinator)
     bool events = coordinator->events;
     coordinator->events = false;
     return events;
+}
+
+bool coordinator_events_pending(const struct coordinator *coordinator)
+{
+    return coordinator->event_committed != coordinator->counters.event;
 }
 
 int coordinator_ready(const struct coordinator *coordinator)

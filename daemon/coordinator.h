@@ -97,6 +97,9 @@ int coordinator_commit(struct coordinator *coordinator) MUST_USE;
 bool coordinator_take_work(struct coordinator *coordinator);
 /* True once after events were committed. */
 bool coordinator_take_events(struct coordinator *coordinator);
+/* True while events wait for the tick's commit: until then views may be ahead of what
+ * coordinator_events tells. */
+bool coordinator_events_pending(const struct coordinator *coordinator);
 /* 0, or the negative code for which operations are refused at present (readyz). */
 int coordinator_ready(const struct coordinator *coordinator) MUST_USE;
 /* What the store said when it failed last; "" = never. For the log. */

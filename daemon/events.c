@@ -91,11 +91,15 @@ static int read_events(struct event_stream *stream)
     return r < 0 ? r : 0;
 }
 
-/* True where the search has ended, so that no event can come any more. */
+/* True where the search has ended and its last event is among those that were to be read, so that
+ * none can come any more. */
 static bool has_ended(struct event_stream *stream)
 {
+    struct coordinator *coordinator = stream->events->options.coordinator;
     struct search_view view;
-    return coordinator_search(stream->events->options.coordinator, stream->search, &view) < 0 ||
+    if (coordinator_events_pending(coordinator))
+        return false;
+    return coordinator_search(coordinator, stream->search, &view) < 0 ||
            view.state == SEARCH_DONE || view.state == SEARCH_CANCELLED;
 }
 

@@ -272,6 +272,9 @@ static int start(struct loop *loop, struct error *error)
         r = init_http(loop);
     if (r < 0)
         return error_set(error, r, "", "cannot start the server: %s", uv_strerror(r));
+    /* Not before the signals are handled: whoever reads this may end the daemon at once. */
+    log_line(loop->options.log, LOG_INFO, "listening on http://%s, state %s", loop->options.address,
+             loop->options.state);
     r = init_worker(loop, error);
     if (r < 0)
         return r;

@@ -21,6 +21,7 @@ struct loop_options {
     const char *version;
     int listen_fd;       /* taken over */
     const char *address; /* where it listens: "127.0.0.1:7700" */
+    const char *state;   /* the state directory, for the log */
     bool local_worker;
     uint32_t slots;
     const char *data;

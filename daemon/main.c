@@ -64,10 +64,10 @@ static int serve(const struct config *config, int listen_fd, struct error *error
                                    .version = ARCHSCOUT_VERSION,
                                    .listen_fd = listen_fd,
                                    .address = address,
+                                   .state = config->state,
                                    .local_worker = config->local_worker,
                                    .slots = config->slots,
                                    .data = config->data};
-    log_line(&log, LOG_INFO, "listening on http://%s, state %s", address, config->state);
     r = loop_run(&options, error);
     coordinator_close(coordinator);
     if (r == 0)

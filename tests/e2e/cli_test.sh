@@ -9,7 +9,7 @@ work=$(mktemp -d)
 PATH=$bin:$PATH
 unset NO_COLOR
 export TERM=xterm
-daemon= worker= passed=0 failed=0
+daemon= worker= passed=0 failed=0 skipped=0
 
 cleanup() {
     [ -z "$worker" ] || kill -KILL "$worker" 2>/dev/null
@@ -122,16 +122,19 @@ check 'broken and missing specs'
 run 0 workers && [ "$(wc -l <"$work/out")" -eq 1 ]
 check 'no workers yet'
 
+run 0 submit "$root/deploy/examples/tiny.json" && [ "$(cat "$work/out")" = 1 ]
+check 'submit prints the number'
+# The watcher is there before the worker, so that it sees every candidate finish.
+archscout watch 1 >"$work/watch.out" 2>"$work/watch.err" &
+watcher=$!
 start_worker 1
 wait_for 60 sh -c 'archscout workers --json | jq -e ".workers | length == 1"'
 check 'a worker registers'
-run 0 workers && out ' idle$' && run 0 datasets && out '^fashion-mnist +70,000' &&
+run 0 workers && out ' 1  cpu ' && run 0 datasets && out '^fashion-mnist +70,000' &&
     run 0 datasets --json && json '.datasets | map(select(.name == "cifar10"))[0].workers == 1'
 check 'workers and data sets'
 
-run 0 submit "$root/deploy/examples/tiny.json" && [ "$(cat "$work/out")" = 1 ]
-check 'submit prints the number'
-run 0 watch 1 && out '^  8/8  #' && out 'tiny is done: 8 candidates done, 0 failed' && [ "$(grep -c '^  [1-8]/8 ' "$work/out")" -eq 8 ] &&
+wait "$watcher" && cp "$work/watch.out" "$work/out" && out '^  8/8  #' && out 'tiny is done: 8 candidates done, 0 failed' && [ "$(grep -c '^  [1-8]/8 ' "$work/out")" -eq 8 ] &&
     ! grep -q $'\033' "$work/out" && out 'best reward so far'
 check 'watch: a line for each candidate, no colours into a pipe'
 run 0 watch 1 --json && [ "$(jq -r .kind "$work/out" | grep -c '^candidate.finished$')" -eq 8 ] &&
@@ -164,14 +167,14 @@ check 'export'
 run 0 export 1 --output "$work/winner.json" && silent out && jq -e .params "$work/winner.json" >/dev/null &&
     run 1 export 1 --output "$work/nowhere/winner.json" && err 'No such file'
 check 'export to a file'
-run 0 submit - </dev/null
-[ $? -ne 0 ] # an empty spec is no spec
+run 4 submit - && err 'not valid JSON'
 check 'an empty standard input is refused'
 archscout submit - <"$root/deploy/examples/tiny.json" >"$work/out" 2>"$work/err" && [ "$(cat "$work/out")" = 2 ]
 check 'submit from standard input'
 run 2 show tiny && err '2 searches' && run 0 watch latest
 check 'a name that two searches have'
 
+stop "$worker" # nothing is finished before it is cancelled
 for example in "$root"/deploy/examples/*.json; do
     run 0 submit "$example" && run 0 cancel latest && out 'cancelled'
     check "the example $(basename "$example") is accepted"
@@ -181,24 +184,28 @@ check 'watching a cancelled search ends with 6'
 
 # ---- a terminal ----
 
-archscout_on_terminal() { # COLUMNS WORD...: what the terminal gets
-    local columns=$1
-    shift
-    script -qec "stty cols $columns; archscout $*" /dev/null </dev/null >"$work/out" 2>"$work/err"
-}
-archscout_on_terminal 80 frontier 1 && grep -q $'\033\[2m' "$work/out" && [ "$(sed 's/\x1b\[[0-9;]*m//g' "$work/out" | tr -d '\r' | awk 'length > w { w = length } END { print w }')" -le 80 ]
-check 'a terminal: colours, and no line beyond 80 columns'
-export NO_COLOR=1
-archscout_on_terminal 80 frontier 1 && ! grep -q $'\033\[[0-9]*m' "$work/out"
-check 'NO_COLOR'
-unset NO_COLOR
-
-stop "$worker"
 start_worker 100
 sed 's/"candidates": 8/"candidates": 12/; s/"tiny"/"slow"/' "$root/deploy/examples/tiny.json" >"$work/slow.json"
-archscout_on_terminal 80 submit --watch "$work/slow.json" && grep -q 'slow \[=' "$work/out" && grep -q $'\r\033\[K' "$work/out" &&
-    grep -q 'left, best ' "$work/out"
-check 'submit --watch on a terminal: a bar, the time left, the best so far'
+if script -qec true /dev/null >/dev/null 2>&1; then
+    archscout_on_terminal() { # COLUMNS WORD...: what the terminal gets
+        local columns=$1
+        shift
+        script -qec "stty cols $columns; archscout $*" /dev/null </dev/null >"$work/out" 2>"$work/err"
+    }
+    archscout_on_terminal 80 frontier 1 && grep -q $'\033\[2m' "$work/out" && [ "$(sed 's/\x1b\[[0-9;]*m//g' "$work/out" | tr -d '\r' | awk 'length > w { w = length } END { print w }')" -le 80 ]
+    check 'a terminal: colours, and no line beyond 80 columns'
+    export NO_COLOR=1
+    archscout_on_terminal 80 frontier 1 && ! grep -q $'\033\[[0-9]*m' "$work/out"
+    check 'NO_COLOR'
+    unset NO_COLOR
+
+    archscout_on_terminal 80 submit --watch "$work/slow.json" && grep -q 'slow \[=' "$work/out" && grep -q $'\r\033\[K' "$work/out" &&
+        grep -q ', best [0-9]' "$work/out"
+    check 'submit --watch on a terminal: a bar with the best so far'
+else
+    skipped=3
+    echo "SKIP: no pseudo-terminals here (is /dev/pts mounted?), the checks of what a terminal shows are left out"
+fi
 
 # ---- pause, resume, cancel, and a daemon that is killed ----
 
@@ -216,7 +223,7 @@ check 'watch: a daemon that goes away is waited for'
 start_daemon "${ARCHSCOUT_SERVER#http://}"
 wait "$watcher"
 [ $? -eq 0 ] && cp "$work/watch.out" "$work/out" && grep -q 'slow is done: 30 candidates done' "$work/watch.out" &&
-    [ "$(grep -cE '^ +[0-9]+/30 ' "$work/watch.out")" -eq 30 ] && [ "$(grep -oE '#[0-9]+' "$work/watch.out" | sort | uniq -d | wc -l)" -le 1 ]
+    [ "$(grep -cE '^ +[0-9]+/30 ' "$work/watch.out")" -eq 30 ] && [ -z "$(grep -E '^ +[0-9]+/30 ' "$work/watch.out" | grep -oE '#[0-9]+' | sort | uniq -d)" ]
 check 'watch: goes on where it was after SIGKILL and restart, each candidate told once'
 
 run 0 submit "$work/slow.json" && slow=$(cat "$work/out")
@@ -236,6 +243,7 @@ check 'the daemon has stopped'
 
 # The form in which cmocka sums up, so that each check is counted.
 echo "[  PASSED  ] $passed test(s)."
+[ "$skipped" -eq 0 ] || echo "[  SKIPPED ] $skipped test(s)."
 [ "$failed" -eq 0 ] || {
     echo "[  FAILED  ] $failed test(s)."
     exit 1

@@ -122,6 +122,23 @@ static void test_search_ends_when_its_budget_is_used(void **state)
     assert_int_equal(view.best, 3);
 }
 
+/* A reader of events must not take "done" for the end before the event that says so is there. */
+static void test_events_are_pending_until_the_commit(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t search = submit(rig, 1, 1, "");
+    next_tick(rig, 0);
+    assert_false(coordinator_events_pending(rig->coordinator));
+    assert_int_equal(rig_register(rig, "w", 1), 0);
+    struct task task = lease(rig, "w", 0);
+    struct result result = done(0.5);
+    assert_int_equal(deliver(rig, "w", &task, &result), 0);
+    assert_int_equal(search_view(rig, search).state, SEARCH_DONE);
+    assert_true(coordinator_events_pending(rig->coordinator));
+    next_tick(rig, 0);
+    assert_false(coordinator_events_pending(rig->coordinator));
+}
+
 static void test_exhausted_space_ends_the_search(void **state)
 {
     struct rig *rig = *state;
@@ -491,6 +508,7 @@ int main(void)
         TEST(test_wrong_spec_is_refused_and_leaves_nothing),
         TEST(test_candidate_goes_from_lease_to_done),
         TEST(test_search_ends_when_its_budget_is_used),
+        TEST(test_events_are_pending_until_the_commit),
         TEST(test_exhausted_space_ends_the_search),
         TEST(test_done_without_its_figures_is_not_done),
         TEST(test_same_result_again_gets_the_same_answer),
