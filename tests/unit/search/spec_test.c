@@ -169,7 +169,7 @@ static void test_wrong_data_sets_spaces_and_rewards_are_refused_where_they_are(v
          "60000"},
         {"{\"dataset\": {\"name\": \"mnist\", \"train\": -5}, " SPACE "}", "/dataset/train",
          "from 1 to"},
-        {"{\"dataset\": {\"name\": \"mnist\", \"train\": 100}, " SPACE "}", "/dataset/train",
+        {"{\"dataset\": {\"name\": \"mnist\", \"train\": 31}, " SPACE "}", "/dataset/train",
          "at least one batch"},
         {"{" DATA ", \"space\": 2}", "/space", "must be an object"},
         {"{" DATA ", \"space\": {\"preset\": \"resnet\"}}", "/space/preset",
