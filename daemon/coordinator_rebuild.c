@@ -85,11 +85,13 @@ static int load_search(void *context, const struct search_row *row)
     struct spec_datasets datasets = coordinator_spec_datasets(coordinator);
     struct search *search;
     struct error error;
-    int r = search_new(row, &datasets, &search, &error);
+    bool is_storable = row->state >= SEARCH_RUNNING && row->state < SEARCH_FAILED;
+    int r = is_storable ? search_new(row, &datasets, &search, &error)
+                        : error_set(&error, -EINVAL, "", "unknown state %d", (int)row->state);
     if (r < 0 && r != -ENOMEM) {
         char problem[ERROR_MESSAGE_SIZE];
-        snprintf(problem, sizeof(problem), "this version cannot read the spec: %.160s: %.280s",
-                 error.pointer, error.message);
+        snprintf(problem, sizeof(problem), "this version cannot read the search: %.160s%s%.280s",
+                 error.pointer, error.pointer[0] ? ": " : "", error.message);
         r = search_new_unreadable(row, problem, &search);
     }
     if (r == 0) {
@@ -115,14 +117,17 @@ static struct search *search_of(struct loader *loader, uint64_t id)
     return loader->search && loader->search->state != SEARCH_FAILED ? loader->search : NULL;
 }
 
-/* Rows that contradict each other cost one search, not the daemon. */
+/* Rows that contradict each other or the spec cost one search, not the daemon. */
 static int keep_going(struct search *search, int code, const char *what)
 {
     if (code != -EINVAL)
         return code;
     char problem[ERROR_MESSAGE_SIZE];
-    snprintf(problem, sizeof(problem),
-             "the store is damaged: the stored %s of this search contradict each other", what);
+    snprintf(
+        problem, sizeof(problem),
+        "the stored %s of this search contradict each other or its spec: the store is damaged, or "
+        "what the spec names means something else in this version",
+        what);
     search_fail(search, problem);
     return 0;
 }

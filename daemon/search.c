@@ -136,11 +136,21 @@ static void append_candidate(struct search *search, const struct candidate_row *
     search->state_count[CANDIDATE_QUEUED]++;
 }
 
+/* An encoding means what the space makes of it, and a preset that the spec names may have another space in another
+ * version: only the hash tells that the network is still the one that was trained. */
+static bool is_same_architecture(const struct search *search, const struct candidate_row *row)
+{
+    if (row->stage_count != space_stage_count(search->spec->space) ||
+        !space_contains(search->spec->space, &row->encoding))
+        return false;
+    struct architecture architecture;
+    space_architecture(search->spec->space, &row->encoding, &architecture);
+    return architecture_hash(&architecture) == row->hash;
+}
+
 int search_restore_candidate(struct search *search, const struct candidate_row *row)
 {
-    if (row->number != search->count ||
-        row->stage_count != space_stage_count(search->spec->space) ||
-        !space_contains(search->spec->space, &row->encoding))
+    if (row->number != search->count || !is_same_architecture(search, row))
         return -EINVAL;
     int r = reserve_candidate(search);
     if (r < 0)
