@@ -141,8 +141,10 @@ int coordinator_end_attempt(struct coordinator *coordinator, const struct effect
 int coordinator_finish_if_done(struct coordinator *coordinator, struct search *search)
 {
     bool drawn = search->exhausted || search->count == search->spec->candidates_max;
-    if (search_is_final(search) || !drawn ||
-        scheduler_job_count(coordinator->scheduler, search->id) > 0)
+    /* The scheduler may have ended several attempts by now whose ends are not told yet. */
+    uint64_t unfinished =
+        search->state_count[CANDIDATE_QUEUED] + search->state_count[CANDIDATE_LEASED];
+    if (search_is_final(search) || !drawn || unfinished > 0)
         return 0;
     search_finish(search, coordinator->now.wall_us);
     scheduler_remove_search(coordinator->scheduler, search->id);

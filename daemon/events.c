@@ -100,7 +100,7 @@ static bool has_ended(struct event_stream *stream)
     if (coordinator_events_pending(coordinator))
         return false;
     return coordinator_search(coordinator, stream->search, &view) < 0 ||
-           view.state == SEARCH_DONE || view.state == SEARCH_CANCELLED;
+           (view.state != SEARCH_RUNNING && view.state != SEARCH_PAUSED);
 }
 
 static ssize_t on_read(void *context, char *buffer, size_t size)

@@ -1,3 +1,4 @@
+#include "daemon/scheduler.h"
 #include "tests/unit/daemon/core_bench.h"
 
 #include <errno.h>
@@ -176,8 +177,10 @@ static void test_events_show_only_what_is_committed(void **state)
     uint64_t search = submit(rig, 1, 1, "");
     assert_int_equal(coordinator_events(rig->coordinator, search, 0, 100, collect_kind, kinds), 0);
     assert_string_equal(kinds, "");
+    assert_true(coordinator_events_pending(rig->coordinator));
     coordinator_take_events(rig->coordinator);
     next_tick(rig, 0);
+    assert_false(coordinator_events_pending(rig->coordinator));
     assert_true(coordinator_take_events(rig->coordinator));
     assert_false(coordinator_take_events(rig->coordinator));
     assert_int_equal(rig_register(rig, "w", 1), 0);
@@ -191,6 +194,23 @@ static void test_events_show_only_what_is_committed(void **state)
     kinds[0] = '\0';
     assert_int_equal(coordinator_events(rig->coordinator, 0, 4, 100, collect_kind, kinds), 0);
     assert_string_equal(kinds, "95");
+}
+
+static void test_end_of_a_search_is_its_last_event(void **state)
+{
+    struct rig *rig = *state;
+    char kinds[256] = "";
+    uint64_t search = submit(rig, 2, 2, "");
+    for (int i = 0; i < LOSSES_MAX; i++) {
+        assert_int_equal(rig_register(rig, "w", 2), 0);
+        lease(rig, "w", 0);
+        lease(rig, "w", 1);
+        next_tick(rig, RIG_LEASE_MS); /* both end at once */
+    }
+    assert_int_equal(search_view(rig, search).state, SEARCH_DONE);
+    next_tick(rig, 0);
+    assert_int_equal(coordinator_events(rig->coordinator, search, 0, 100, collect_kind, kinds), 0);
+    assert_string_equal(kinds, "16688668866995"); /* created, leased twice, retried twice, ... */
 }
 
 static int check_worker(void *context, const struct worker_view *view)
@@ -234,6 +254,7 @@ int main(void)
         TEST(test_frontier_is_of_the_objectives_asked_for),
         TEST(test_attempts_tell_the_whole_story),
         TEST(test_events_show_only_what_is_committed),
+        TEST(test_end_of_a_search_is_its_last_event),
         TEST(test_workers_show_what_they_do_until_they_are_silent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
