@@ -106,12 +106,25 @@ int api_worker_report(struct api_call *call)
                             .epochs = epochs,
                             .epoch_count = request.epoch_count};
     r = coordinator_report(call->coordinator, &report);
+    if (r == -EINVAL) {
+        error_set(&call->error, r, "/epochs", "Epochs have numbers from 1 to %d.",
+                  RECIPE_EPOCHS_MAX);
+        return bad_message(call, r);
+    }
     if (r < 0)
         return r;
     struct report_response response = {.stop = r == REPORT_STOP};
     buffer_init(&bytes, WORKER_API_BODY_MAX);
     return fill_reply(&call->reply, report_response_pack(&response, &bytes), &bytes);
 }
+
+/* An outcome is cast. */
+_Static_assert((int)WIRE_OUTCOME_DONE == (int)OUTCOME_DONE &&
+                   (int)WIRE_OUTCOME_DIVERGED == (int)OUTCOME_DIVERGED &&
+                   (int)WIRE_OUTCOME_OUT_OF_MEMORY == (int)OUTCOME_OUT_OF_MEMORY &&
+                   (int)WIRE_OUTCOME_LOST == (int)OUTCOME_LOST &&
+                   (int)WIRE_OUTCOME_FAILED == (int)OUTCOME_FAILED,
+               "outcomes have the same numbers on the wire and in the store");
 
 static struct result result_of_wire(const struct wire_result *wire)
 {

@@ -143,6 +143,9 @@ static void test_stale_attempts_are_refused(void **state)
     assert_int_equal(fake_worker_result(process, "w", &wrong, &result, &any), 409);
     assert_int_equal(fake_worker_report(process, "thief", &task, 1, &any), 409);
     assert_int_equal(fake_worker_result(process, "thief", &task, &result, &any), 409);
+    struct wire_task endless = task;
+    endless.epochs = 2 * RECIPE_EPOCHS_MAX;
+    assert_int_equal(fake_worker_report(process, "w", &endless, RECIPE_EPOCHS_MAX + 1, &any), 400);
     assert_int_equal(fake_worker_result(process, "w", &task, &result, &any), 200);
     assert_int_equal(fake_worker_report(process, "w", &task, 1, &any), 409);
 }
