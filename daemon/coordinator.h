@@ -9,11 +9,11 @@
  *
  *     coordinator_begin(coordinator, moment);        time passes, overdue leases end
  *     ... any number of operations; no reply leaves yet ...
- *     if (coordinator_take_work(coordinator))        try parked lease requests again, in the order
- * they came coordinator_lease(...) for each r = coordinator_commit(coordinator);           one
- * transaction (group commit); a tick without mutations is free replies leave: as computed when r is
- * 0, all as 503 with Retry-After when r is negative (promises I1, I9) if
- * (coordinator_take_events(coordinator))      wake event streams: coordinator_events
+ *     if (coordinator_take_work(coordinator))        try parked lease requests again, in the order they came
+ *         coordinator_lease(...) for each
+ *     r = coordinator_commit(coordinator);           one transaction (group commit); a tick without mutations is free
+ *     replies leave: as computed when r is 0, all as 503 with Retry-After when r is negative (promises I1, I9)
+ *     if (coordinator_take_events(coordinator))      wake event streams: coordinator_events
  *
  * Every reply of a tick waits for its commit, those of reads too: a read may show what the tick has
  * changed. Long-lived readers (event streams) only ever see what is committed.
@@ -28,12 +28,13 @@
  * On a full disk a reserve is given up first, so that results of running attempts can still be
  * stored; until it is there again, submissions and new leases get -ENOSPC.
  *
- * Return codes common to all operations: 0; negative errno with *error filled where the operation
- * takes one: -ENOENT              no such search, candidate or worker              404 -EINVAL,
- * -E2BIG      what was sent is wrong; pointer names the field  422 (413) -EPERM               the
- * search's state does not allow it             409 -EEXIST              idempotency key used before
- * with other text      422 -ESTALE              the attempt is not the current one any more 409
- *     -EIO -ENOSPC -ENOMEM the tick is spoiled or the store is unwell       503 with Retry-After
+ * Return codes common to all operations: 0; or a negative errno, with *error filled where the operation takes one:
+ *     -ENOENT                no such search, candidate or worker                  404
+ *     -EINVAL, -E2BIG        what was sent is wrong; pointer names the field      422 (400 for workers), 413
+ *     -EPERM                 the search's state does not allow it                 409
+ *     -EEXIST                idempotency key used before with other text          422
+ *     -ESTALE                the attempt is not the current one any more          409
+ *     -EIO -ENOSPC -ENOMEM   the tick is spoiled or the store is unwell           503 with Retry-After
  */
 #ifndef DAEMON_COORDINATOR_H
 #define DAEMON_COORDINATOR_H
