@@ -156,9 +156,10 @@ int api_candidate(struct api_call *call)
     json_t *json = api_candidate_json(&view), *attempts = json_array();
     json_t *model = problem.classes ? model_json(&view, &problem) : json_null();
     r = coordinator_attempts(call->coordinator, search, number, visit_attempt, attempts);
-    if (json_object_set_new(json, "model", model) < 0 ||
-        json_object_set_new(json, "attempts", attempts) < 0)
-        r = r < 0 ? r : -ENOMEM;
+    int model_set = json_object_set_new(json, "model", model);
+    int attempts_set = json_object_set_new(json, "attempts", attempts);
+    if (r == 0 && (model_set < 0 || attempts_set < 0))
+        r = -ENOMEM;
     if (r < 0) {
         json_decref(json);
         return r;

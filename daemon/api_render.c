@@ -33,7 +33,7 @@ static void append(json_t **array, json_t *value)
 
 static json_t *unsigned_json(uint64_t number)
 {
-    return json_integer((json_int_t)number);
+    return json_integer(number < INT64_MAX ? (json_int_t)number : INT64_MAX);
 }
 
 /* null where `known` is false */

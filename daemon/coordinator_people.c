@@ -74,6 +74,23 @@ static int take_in(struct coordinator *coordinator, struct search *search,
     return r;
 }
 
+/* Stores what the search means today: a later version's presets and defaults do not change it. */
+static int take_in_resolved(struct coordinator *coordinator, struct search *search,
+                            struct search_row *row)
+{
+    struct text resolved;
+    text_init(&resolved, SPEC_TEXT_MAX);
+    int r = spec_to_json(search->spec, &resolved);
+    if (r < 0) {
+        search_free(search);
+    } else {
+        row->resolved = text_string(&resolved);
+        r = take_in(coordinator, search, row);
+    }
+    text_release(&resolved);
+    return r;
+}
+
 static int submit_new(struct coordinator *coordinator, const struct submission *submission,
                       uint64_t *ret_search, struct error *error)
 {
@@ -94,7 +111,11 @@ static int submit_new(struct coordinator *coordinator, const struct submission *
         return r;
     }
     search->priority = row.priority = search->spec->priority;
-    r = coordinator_check(coordinator, take_in(coordinator, search, &row));
+    r = take_in_resolved(coordinator, search, &row);
+    if (r == -E2BIG)
+        return error_set(error, r, "", "a spec has at most %d bytes with its presets written out",
+                         SPEC_TEXT_MAX);
+    r = coordinator_check(coordinator, r);
     if (r < 0)
         return error_set(error, r, "", "the store cannot write at present");
     *ret_search = row.id;

@@ -39,7 +39,9 @@ int search_new(const struct search_row *row, const struct spec_datasets *dataset
     struct search *search;
     if (search_allocate(row, &search) < 0)
         return error_set(error, -ENOMEM, "", "out of memory");
-    int r = spec_parse(search->text, search->length, datasets, &search->spec, error);
+    const char *text = row->resolved ? row->resolved : search->text;
+    size_t length = row->resolved ? strlen(row->resolved) : search->length;
+    int r = spec_parse(text, length, datasets, &search->spec, error);
     if (r == 0 && !search_is_final(search))
         r = strategy_new(search->spec, &search->strategy, error);
     if (r < 0) {

@@ -60,7 +60,8 @@ struct search {
     uint64_t front_uses;
 };
 
-/* Parses the row's text. -EINVAL and -E2BIG with a pointer into it, -ENOMEM. */
+/* Reads the row's resolved spec, or its text where there is none yet. -EINVAL and -E2BIG with a pointer into it,
+ * -ENOMEM. */
 int search_new(const struct search_row *row, const struct spec_datasets *datasets,
                struct search **ret_search, struct error *error) MUST_USE;
 /* A search whose stored text or rows cannot be used: FAILED. -ENOMEM. */

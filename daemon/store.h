@@ -56,6 +56,7 @@ struct search_row {
     uint64_t id;
     const char *text; /* not terminated */
     size_t length;
+    const char *resolved;        /* JSON; NULL while the text has not been read yet */
     const char *idempotency_key; /* NULL = none */
     enum search_state state;
     int32_t priority;

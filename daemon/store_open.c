@@ -13,7 +13,8 @@
 enum {
     APPLICATION_ID = 0x41536374, /* "ASct": tells our files from other programs' */
     PATH_SIZE = 4096,
-    PID_TEXT_SIZE = 24
+    PID_TEXT_SIZE = 24,
+    BUSY_MS = 200 /* patience with a person who writes to the file by hand */
 };
 
 /* ---- the lock ---- */
@@ -185,6 +186,7 @@ static int migrate(struct store *store, struct error *error)
 static int set_up_connection(struct store *store)
 {
     /* WAL is what lets people read the file with other tools while the daemon runs. */
+    sqlite3_busy_timeout(store->db, BUSY_MS);
     int r = store_execute(store, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                                  "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF;"
                                  "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;"

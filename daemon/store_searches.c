@@ -5,15 +5,17 @@
 
 int store_insert_search(struct store *store, const struct search_row *row)
 {
-    static const char sql[] = "INSERT INTO searches (id, spec, state, priority, idempotency_key, "
-                              "created_us, finished_us) "
-                              "VALUES (?, CAST(? AS TEXT), ?, ?, ?, ?, ?)";
+    static const char sql[] =
+        "INSERT INTO searches (id, spec, resolved, state, priority, idempotency_key, "
+        "created_us, finished_us) "
+        "VALUES (?, CAST(? AS TEXT), ?, ?, ?, ?, ?, ?)";
     struct binder binder;
     int r = store_begin_mutation(store, STATEMENT_INSERT_SEARCH, sql, &binder);
     if (r < 0)
         return r;
     bind_integer(&binder, row->id);
     bind_bytes(&binder, row->text, row->length);
+    bind_text(&binder, row->resolved);
     bind_integer(&binder, row->state);
     bind_signed(&binder, row->priority);
     bind_text(&binder, row->idempotency_key);
@@ -55,7 +57,7 @@ int store_find_submission(struct store *store, const char *idempotency_key, uint
 int store_each_search(struct store *store, store_visit_search *visit, void *context)
 {
     static const char sql[] =
-        "SELECT id, spec, state, priority, idempotency_key, created_us, finished_us "
+        "SELECT id, spec, state, priority, idempotency_key, created_us, finished_us, resolved "
         "FROM searches ORDER BY id";
     struct binder binder;
     int r = store_begin_query(store, STATEMENT_EACH_SEARCH, sql, &binder);
@@ -72,6 +74,7 @@ int store_each_search(struct store *store, store_visit_search *visit, void *cont
             .idempotency_key = (const char *)sqlite3_column_text(s, 4),
             .created_us = sqlite3_column_int64(s, 5),
             .finished_us = sqlite3_column_int64(s, 6),
+            .resolved = column_text(s, 7),
         };
         int stop = visit(context, &row);
         if (stop != 0) {

@@ -6,6 +6,7 @@
 CREATE TABLE searches (
     id INTEGER PRIMARY KEY,
     spec TEXT NOT NULL,             -- as submitted, verbatim
+    resolved TEXT NOT NULL,         -- the same with all defaults and presets written out: what the search goes by
     state INTEGER NOT NULL,         -- enum search_state
     priority INTEGER NOT NULL,
     idempotency_key TEXT UNIQUE,

@@ -50,6 +50,8 @@ int space_parse(const char *json, size_t json_length, struct space **ret_space,
  * archscout_search_json. */
 const char *space_preset_name(size_t index);
 const char *space_preset_text(size_t index);
+/* The text of the preset with this name; NULL where there is none. In the library archscout_search_json. */
+const char *space_preset_find(const char *name);
 
 uint32_t space_stage_count(const struct space *space);
 uint32_t space_option_count(const struct space *space, uint32_t stage);

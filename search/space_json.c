@@ -406,6 +406,15 @@ static int preset_unknown(const char *name, const char *pointer, struct error *e
                      near ? " (did you mean \"" : "", near ? near : "", near ? "\"?)" : "", list);
 }
 
+const char *space_preset_find(const char *name)
+{
+    for (size_t i = 0; space_preset_name(i); i++) {
+        if (strcmp(space_preset_name(i), name) == 0)
+            return space_preset_text(i);
+    }
+    return NULL;
+}
+
 static int space_read_preset(const json_t *value, const char *pointer, struct space **ret_space,
                              struct error *error)
 {
@@ -413,13 +422,9 @@ static int space_read_preset(const json_t *value, const char *pointer, struct sp
     int r = preset_name_read(value, pointer, &name, error);
     if (r < 0)
         return r;
-    for (size_t i = 0; space_preset_name(i); i++) {
-        if (strcmp(space_preset_name(i), name) != 0)
-            continue;
-        const char *text = space_preset_text(i);
-        return space_parse(text, strlen(text), ret_space, error);
-    }
-    return preset_unknown(name, pointer, error);
+    const char *text = space_preset_find(name);
+    return text ? space_parse(text, strlen(text), ret_space, error)
+                : preset_unknown(name, pointer, error);
 }
 
 int space_read(const json_t *value, const char *pointer, struct space **ret_space,

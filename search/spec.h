@@ -33,7 +33,7 @@ struct spec {
     uint64_t train_images, validation_images; /* both taken from the training split */
     struct space *space;
     struct pricing *pricing; /* of the space on the problem */
-    char *space_text;        /* the space as submitted, compact JSON */
+    char *space_text;        /* the space as JSON, a preset written out */
     enum objective objectives[PARETO_OBJECTIVES_MAX];
     size_t objective_count;
     struct reward reward;

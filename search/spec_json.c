@@ -126,6 +126,18 @@ static int dataset_read(const struct json_reader *document, const struct spec_da
     return r;
 }
 
+/* Compact JSON, a preset written out; NULL when out of memory. */
+static char *space_text_of(const json_t *space)
+{
+    const char *preset = json_string_value(json_object_get(space, "preset"));
+    if (!preset)
+        return json_dumps(space, JSON_COMPACT);
+    json_t *definition = json_loads(space_preset_find(preset), 0, NULL);
+    char *text = definition ? json_dumps(definition, JSON_COMPACT) : NULL;
+    json_decref(definition);
+    return text;
+}
+
 static int space_field_read(const struct json_reader *document, struct spec *spec)
 {
     const json_t *value = json_object_get(document->object, "space");
@@ -133,10 +145,13 @@ static int space_field_read(const struct json_reader *document, struct spec *spe
         return json_refuse(document, "space",
                            "space is missing: {\"preset\": \"%s\"}, or stem, stages and head.",
                            space_preset_name(0));
-    spec->space_text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    int r = space_read(value, "/space", &spec->space, document->error);
+    if (r < 0)
+        return r;
+    spec->space_text = space_text_of(value);
     if (!spec->space_text)
         return error_set(document->error, -ENOMEM, "", "Out of memory.");
-    return space_read(value, "/space", &spec->space, document->error);
+    return 0;
 }
 
 static void objective_names(const char *ret_names[OBJECTIVE_COUNT])

@@ -20,7 +20,7 @@ struct damage {
 
 static const struct damage damages[] = {
     {"a spec of another version",
-     "UPDATE searches SET spec = '{\"from\": \"the future\"}' WHERE id = %llu"},
+     "UPDATE searches SET resolved = '{\"from\": \"the future\"}' WHERE id = %llu"},
     {"a state that there is not", "UPDATE searches SET state = 99 WHERE id = %llu"},
     {"a candidate that is missing", "DELETE FROM candidates WHERE search = %llu AND number = 1"},
     {"an encoding that is not of the space",
@@ -99,11 +99,34 @@ static void test_damage_costs_one_search_and_not_the_daemon(void **state)
     }
 }
 
+/* As if a later version had other presets and defaults. */
+static void test_a_search_goes_on_with_what_its_spec_meant_when_it_was_submitted(void **state)
+{
+    struct rig *rig = *state;
+    assert_int_equal(rig_register(rig, "w", 2), 0);
+    uint64_t search = start_search(rig);
+    struct spec before = *search_view(rig, search).spec;
+    assert_int_equal(rig_commit(rig), 0);
+    rig_kill(rig);
+    change_database(rig, "UPDATE searches SET spec = '{\"seed\": 9}' WHERE id = %llu", search);
+    assert_int_equal(rig_start(rig), 0);
+    rig_begin(rig, 1);
+    struct search_view view = search_view(rig, search);
+    assert_int_equal(view.state, SEARCH_RUNNING);
+    assert_int_equal(view.spec->seed, before.seed);
+    assert_int_equal(view.spec->candidates_max, before.candidates_max);
+    assert_memory_equal(&view.spec->recipe, &before.recipe, sizeof before.recipe);
+    assert_int_equal(view.progress.created, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_damage_costs_one_search_and_not_the_daemon,
                                         bench_set_up, bench_tear_down),
+        cmocka_unit_test_setup_teardown(
+            test_a_search_goes_on_with_what_its_spec_meant_when_it_was_submitted, bench_set_up,
+            bench_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,6 +78,7 @@ static struct search_row search_row(uint64_t id)
     return (struct search_row){.id = id,
                                .text = spec_text,
                                .length = sizeof(spec_text) - 1,
+                               .resolved = "{\"name\": \"resolved\"}",
                                .state = SEARCH_RUNNING,
                                .priority = -3,
                                .created_us = 1700000000000000};
@@ -236,6 +237,7 @@ static int check_search(void *context, const struct search_row *row)
     (void)context;
     assert_int_equal(row->length, sizeof(spec_text) - 1);
     assert_memory_equal(row->text, spec_text, row->length);
+    assert_string_equal(row->resolved, "{\"name\": \"resolved\"}");
     assert_string_equal(row->idempotency_key, "key-1");
     assert_int_equal(row->state, SEARCH_DONE);
     assert_int_equal(row->priority, -3);
