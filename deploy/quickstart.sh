@@ -10,7 +10,7 @@ usage: deploy/quickstart.sh [--keep] [--again] [--state DIR] [--spec FILE]
 
 Installs the Debian packages that are missing (as root or with sudo), builds ArchScout, starts archscoutd with a worker
 on this machine's CPU cores, submits a search on Fashion-MNIST, shows how it goes, and prints the Pareto frontier and the
-stage table of the best candidate. About ten minutes on two cores, most of it training. The daemon is stopped at the end.
+stage table of the best candidate. About five minutes on two cores, most of it training. The daemon is stopped at the end.
 
 Run again, it goes on with a search that was interrupted, and shows the result of one that is finished.
 
