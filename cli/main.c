@@ -80,7 +80,7 @@ int main(int argc, char **argv)
                       .terminal = terminal_of(STDOUT_FILENO),
                       .complaints = terminal_of(STDERR_FILENO)};
     if (http_startup())
-        return problem_say(&cli, EXIT_CODE_FAILED, "out of memory");
+        return (int)problem_say(&cli, EXIT_CODE_FAILED, "out of memory");
     enum exit_code code = run(&cli, argv + (argc > 0));
     http_client_free(cli.client);
     http_shutdown();
@@ -88,5 +88,5 @@ int main(int argc, char **argv)
      * a failure. */
     if (fflush(stdout) != 0 && code == EXIT_CODE_OK)
         code = problem_say(&cli, EXIT_CODE_FAILED, "standard output: %m");
-    return code;
+    return (int)code;
 }

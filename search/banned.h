@@ -13,6 +13,9 @@
 #undef alloca
 #undef strcpy
 #undef strcat
+#undef sprintf
+#undef vsprintf
+#undef strtok
 #pragma GCC poison strcpy strcat sprintf vsprintf strtok atoi atol atof gmtime localtime alloca gets
 
 #endif

@@ -39,7 +39,7 @@ static void FORMAT_PRINTF(2, 3) trace(const struct world *world, const char *for
 
 /* ---- replies ---- */
 
-static struct reply *reply(struct world *world, int kind, size_t worker, size_t slot)
+static struct reply *reply(struct world *world, enum reply_kind kind, size_t worker, size_t slot)
 {
     assert(world->reply_count < TICK_REPLIES_MAX);
     struct reply *added = &world->replies[world->reply_count++];

@@ -30,7 +30,7 @@ struct world_worker {
 
 /* A reply that waits for the commit. */
 struct reply {
-    enum {
+    enum reply_kind {
         REPLY_TO_NOBODY, /* its worker has crashed */
         REPLY_REGISTERED,
         REPLY_LEASE,

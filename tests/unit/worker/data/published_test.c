@@ -21,7 +21,7 @@ static struct pack *open_by_name(const struct catalog *catalog, const char *name
 {
     const struct catalog_entry *entry;
     struct error reason, error = {0};
-    struct pack *pack;
+    struct pack *pack = NULL;
     if (catalog_find(catalog, name, &entry, &error) < 0 ||
         cache_open(NULL, &entry->source, &pack, &reason, &error) < 0)
         fail_msg("%s", error.message);
