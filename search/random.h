@@ -20,7 +20,8 @@ enum random_purpose {
     RANDOM_WEIGHTS = 5,
     RANDOM_AUGMENT = 6,
     RANDOM_DROPOUT = 7,
-    RANDOM_CANDIDATE = 8 /* a candidate's training seed from the search's seed */
+    RANDOM_CANDIDATE = 8, /* a candidate's training seed from the search's seed */
+    RANDOM_STOCHASTIC_DEPTH = 9
 };
 
 enum { RANDOM_BLOCK_WORDS = 4 };

@@ -80,6 +80,11 @@ static void test_residual_adds_the_input_of_its_block(void **state)
     assert_int_equal(residuals[1][-6].kind, OP_CONV);
     assert_int_equal(residuals[1]->residual, residuals[1][-6].input);
     assert_false(residuals[1]->silu);
+    /* blocks 0 and 1 are the fused stage's, 2 is the MBConv */
+    assert_int_equal(residuals[0]->block, 1);
+    assert_int_equal(residuals[1]->block, 2);
+    assert_int_equal(graph->block_count, 3);
+    assert_int_equal(graph->features, 16);
     graph_free(graph);
 }
 

@@ -26,6 +26,9 @@ struct part {
     const float *images;    /* (images, size, size, channels) */
     const uint32_t *labels; /* (images) */
     float *logits;          /* out: (images, classes) */
+    /* What is multiplied in training: the branch of every block with a residual, before that is added, (blocks, images),
+     * and what the last layer reads, (images, features). NULL: 1. */
+    const float *branches, *features;
     uint32_t
         count; /* images that count; the others of the micro-batch are there but ignored (evaluation only) */
     bool first;           /* gradients replace those of before; otherwise they are added */

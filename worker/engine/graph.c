@@ -35,6 +35,7 @@ static struct graph_op *op_add(struct builder *builder, enum op_kind kind, uint3
                             .input = builder->current,
                             .output = tensor_add(graph, size, channels),
                             .residual = GRAPH_NONE,
+                            .block = GRAPH_NONE,
                             .kernel = 1,
                             .stride = 1,
                             .parameter = (uint32_t)graph->parameter_count};
@@ -85,7 +86,10 @@ static void conv_add(struct builder *builder, const struct layer *layer)
 
     struct graph_op *norm = op_add(builder, OP_NORM, layer->out_size, layer->out_channels);
     norm->silu = layer->silu;
-    norm->residual = layer->residual ? builder->block_input : (uint32_t)GRAPH_NONE;
+    if (layer->residual) {
+        norm->residual = builder->block_input;
+        norm->block = layer->block;
+    }
     channels_add(graph, layer, "bn.scale", PARAMETER_SCALE);
     channels_add(graph, layer, "bn.shift", PARAMETER_SHIFT);
     channels_add(graph, layer, "bn.mean", PARAMETER_MEAN);
@@ -108,6 +112,7 @@ static void squeeze_add(struct builder *builder, const struct layer *layer)
 static void linear_add(struct builder *builder, const struct layer *layer)
 {
     struct graph *graph = builder->graph;
+    graph->features = layer->in_channels;
     op_add(builder, OP_MEAN, 1, layer->in_channels);
     op_add(builder, OP_LINEAR, 1, layer->out_channels);
     parameter_add(graph, layer->name, "weight", PARAMETER_WEIGHT,
@@ -121,6 +126,8 @@ static void layer_add(struct builder *builder, const struct layer *layer)
 {
     if (layer->block_start)
         builder->block_input = builder->current;
+    if (layer->block != LAYER_NO_BLOCK)
+        builder->graph->block_count = layer->block + 1;
     switch (layer->kind) {
     case LAYER_CONV:
     case LAYER_DEPTHWISE:

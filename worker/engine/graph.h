@@ -30,6 +30,7 @@ struct graph_op {
     enum op_kind kind;
     uint32_t input, output; /* tensors */
     uint32_t residual;      /* OP_NORM: tensor added last, else GRAPH_NONE */
+    uint32_t block;         /* where there is a residual: of which block, from 0; else GRAPH_NONE */
     bool silu;              /* OP_NORM */
     uint32_t kernel, stride;
     uint32_t squeezed;  /* OP_SQUEEZE: channels between its two layers */
@@ -66,6 +67,8 @@ struct graph {
     struct graph_tensor *tensors;
     struct graph_parameter *parameters;
     size_t op_count, tensor_count, parameter_count;
+    uint32_t block_count;           /* blocks with and without a residual */
+    uint32_t features;              /* channels that the last layer reads */
     size_t decayed, trained, total; /* floats of the slab: weights, + biases and BN, + statistics */
 };
 

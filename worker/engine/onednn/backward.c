@@ -19,6 +19,7 @@ static void output_reduce(struct onednn_program *program, uint32_t index, uint32
                                  .mean = unit->norm.batch_mean,
                                  .dy = dy,
                                  .act_slope = act_slope,
+                                 .branch = unit_branch(program, unit, first),
                                  .g = unit->g + at,
                                  .sum = unit_sums(unit, 0),
                                  .product = unit_sums(unit, 1),
@@ -63,6 +64,7 @@ static float *dz_make(struct onednn_program *program, const struct unit *unit, u
                                .by_g = unit->norm.by_g,
                                .by_z = unit->norm.by_z,
                                .constant = unit->norm.constant,
+                               .branch = unit_branch(program, unit, first),
                                .dz = program->chunk.dz,
                                .g_is_dy = unit_keeps_dy(unit)};
     program->kernels->norm_dz(&map, &dz);
@@ -217,7 +219,7 @@ static int stem_backward(struct onednn_program *program, const struct part *part
     return 0;
 }
 
-static void tail_backward(struct onednn_program *program)
+static void tail_backward(struct onednn_program *program, const struct part *part)
 {
     const struct tail *tail = &program->tail;
     const struct kernels *kernels = program->kernels;
@@ -230,6 +232,7 @@ static void tail_backward(struct onednn_program *program)
                       parameter_gradient(program, tail->bias));
     kernels->linear_mix(&shape, tail->dlogits, parameter_value(program, tail->weight), NULL,
                         tail->dmean);
+    features_scale(program, part, tail->dmean);
     const float share = 1.0f / (float)map.pixels;
     for (size_t i = 0; i < (size_t)program->images * tail->channels; i++)
         tail->dmean[i] *= share;
@@ -244,7 +247,7 @@ static void tail_backward(struct onednn_program *program)
 int program_backward(struct onednn_program *program, const struct part *part)
 {
     profile_start(program);
-    tail_backward(program);
+    tail_backward(program, part);
     for (uint32_t i = program->unit_count - 1; i > 0; i--) {
         int r = unit_backward(program, i);
         if (r < 0)

@@ -72,6 +72,7 @@ static void output_make(struct onednn_program *program, uint32_t index, const ui
                                .slope = unit->norm.slope,
                                .offset = unit->norm.offset,
                                .y = ret_y,
+                               .branch = unit_branch(program, unit, images[0]),
                                .act_slope = ret_slope,
                                .silu = unit->norm.silu};
     if (unit->norm.residual != UNIT_NONE)
@@ -198,6 +199,15 @@ static int unit_forward(struct onednn_program *program, uint32_t index, const st
     return 0;
 }
 
+/* Multiplies what the last layer reads, or its gradient; the channels past the last stay zero. */
+void features_scale(const struct onednn_program *program, const struct part *part, float *values)
+{
+    const size_t features = program->program.graph->features;
+    for (size_t n = 0; part->features && n < part->count; n++)
+        for (size_t c = 0; c < features; c++)
+            values[n * program->tail.channels + c] *= part->features[n * features + c];
+}
+
 static void tail_forward(struct onednn_program *program, const struct part *part)
 {
     const struct tail *tail = &program->tail;
@@ -209,6 +219,7 @@ static void tail_forward(struct onednn_program *program, const struct part *part
         program->kernels->map_mean(&map, program->chunk.x,
                                    tail->mean + (size_t)first * tail->channels);
     }
+    features_scale(program, part, tail->mean);
     const struct kernel_linear shape = {part->count, tail->channels, tail->classes};
     program->kernels->linear_dot(&shape, tail->mean, parameter_value(program, tail->weight),
                                  parameter_value(program, tail->bias), part->logits);
@@ -236,6 +247,7 @@ static int weights_import(struct onednn_program *program)
 int program_forward(struct onednn_program *program, const struct part *part, bool training)
 {
     profile_start(program);
+    program->branches = part->branches;
     if (!program->imported) {
         int r = weights_import(program);
         if (r < 0)

@@ -23,7 +23,8 @@ struct kernel_map {
 struct norm_apply {
     const float *z, *slope, *offset;
     const float *residual; /* added last; or NULL */
-    float *y;              /* act(pre) + residual */
+    const float *branch;   /* a factor an image; NULL: 1. Only where there is a residual */
+    float *y;              /* branch act(pre) + residual */
     float *act_slope;      /* out: act'(pre), where silu; or NULL */
     bool silu;
 };
@@ -33,8 +34,9 @@ struct norm_reduce {
     const float *dy;
     const float *residual;  /* a second gradient of the same tensor, added to dy; or NULL */
     const float *act_slope; /* act'(pre) as norm_apply left it; or NULL: computed again */
+    const float *branch;    /* a factor an image, in the sums but not in what is kept; NULL: 1 */
     float *g;               /* out: dy act'(pre), or the whole dy where keep_dy; may be dy itself */
-    double *sum, *product;  /* += sum of g, sum of g (z - mean); a channel each */
+    double *sum, *product;  /* += sum of branch g, of branch g (z - mean); a channel each */
     bool silu, keep_dy;     /* keep_dy needs silu, and act_slope NULL */
 };
 
@@ -42,7 +44,8 @@ struct norm_dz {
     const float *z, *g;
     const float *slope, *offset; /* read only where g is a dy that still lacks act'(pre) */
     const float *by_g, *by_z, *constant;
-    float *dz; /* by_g g + by_z z + constant */
+    const float *branch; /* a factor an image; NULL: 1 */
+    float *dz;           /* by_g branch g + by_z z + constant */
     bool g_is_dy;
 };
 

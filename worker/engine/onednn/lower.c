@@ -72,6 +72,7 @@ static void norm_lower(struct lowering *lowering, const struct graph_op *op)
     if (op->residual == GRAPH_NONE)
         return;
     norm->residual = unit_reading(lowering, op->residual);
+    norm->block = op->block;
     program->units[norm->residual].residual_from = index;
     program->units[norm->residual].stored = true;
 }

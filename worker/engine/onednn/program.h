@@ -30,6 +30,7 @@ struct unit_norm {
     size_t scale, shift, mean, variance; /* parameters, by index */
     bool silu;
     uint32_t residual; /* unit whose input is added after the activation; or UNIT_NONE */
+    uint32_t block;    /* of the residual */
     float *pivot, *batch_mean, *inverse; /* inverse deviation */
     float *slope, *offset;
     float *by_g, *by_z, *constant;
@@ -100,7 +101,8 @@ struct onednn_program {
     struct onednn_device *device;
     const struct kernels *kernels;
     struct recipe recipe;
-    uint32_t images; /* of a part */
+    uint32_t images;       /* of a part */
+    const float *branches; /* struct part's, while it is trained on */
     struct parameter_places places;
     struct unit *units;
     uint32_t unit_count;
@@ -131,6 +133,9 @@ struct unit_input {
 };
 struct unit_input unit_input_make(struct onednn_program *program, uint32_t index, uint32_t first,
                                   bool again);
+
+/* Dropout of what the last layer reads, (images, tail.channels), or of its gradient. */
+void features_scale(const struct onednn_program *program, const struct part *part, float *values);
 
 /* backward.c: from tail.dlogits to the gradients, which are added to. */
 int program_backward(struct onednn_program *program, const struct part *part) MUST_USE;
@@ -168,6 +173,15 @@ static inline double *unit_sums(const struct unit *unit, int which)
 static inline bool unit_keeps_dy(const struct unit *unit)
 {
     return unit->norm.silu && unit->norm.residual != UNIT_NONE;
+}
+
+/* What the branch that ends with a unit is multiplied by, from image `first` on; NULL: nothing. */
+static inline const float *unit_branch(const struct onednn_program *program,
+                                       const struct unit *unit, uint32_t first)
+{
+    if (!program->branches || unit->norm.residual == UNIT_NONE)
+        return NULL;
+    return program->branches + (size_t)unit->norm.block * program->images + first;
 }
 
 /* The outputs of a unit, `images` of them. */

@@ -114,9 +114,27 @@ static struct map_shape map_shape_of(const struct reference_program *program,
                               .pixels = (size_t)step->in.size * step->in.size};
 }
 
-static void norm_run(const struct reference_program *program, const struct step *step,
-                     bool training)
+/* Multiplies the rows (rows, count) by a factor each. */
+static void rows_scale(size_t rows, size_t count, const float *factors, float *values)
 {
+    for (size_t row = 0; row < rows; row++)
+        for (size_t i = 0; i < count; i++)
+            values[row * count + i] *= factors[row];
+}
+
+/* The factors of the branch that ends with this operation, one an image; NULL where nothing is multiplied. */
+static const float *branch_of(const struct reference_program *program, const struct step *step,
+                              const struct part *part)
+{
+    if (!part->branches || step->op->residual == GRAPH_NONE)
+        return NULL;
+    return part->branches + (size_t)step->op->block * program->batch;
+}
+
+static void norm_run(const struct reference_program *program, const struct step *step,
+                     const struct part *part, bool training)
+{
+    const float *branch = branch_of(program, step, part);
     const struct norm_shape shape = norm_shape_of(program, step);
     const size_t count = shape.pixels * shape.channels;
     float *mean = step->stash, *variance = mean + shape.channels,
@@ -132,12 +150,17 @@ static void norm_run(const struct reference_program *program, const struct step 
         silu_forward(count, normal, step->y);
     else
         memcpy(step->y, normal, count * sizeof *normal);
+    if (branch)
+        rows_scale(program->batch, count / program->batch, branch, step->y);
     if (step->residual)
         accumulate(count, step->residual, step->y);
 }
 
-static void norm_run_backward(const struct reference_program *program, const struct step *step)
+/* dy becomes the gradient of what was multiplied. */
+static void norm_run_backward(const struct reference_program *program, const struct step *step,
+                              const struct part *part)
 {
+    const float *branch = branch_of(program, step, part);
     const struct norm_shape shape = norm_shape_of(program, step);
     const size_t count = shape.pixels * shape.channels;
     const float *mean = step->stash, *variance = mean + shape.channels,
@@ -145,6 +168,8 @@ static void norm_run_backward(const struct reference_program *program, const str
     float *dnormal = step->dstash + 2 * shape.channels;
     if (step->dresidual)
         accumulate(count, step->dy, step->dresidual);
+    if (branch)
+        rows_scale(program->batch, count / program->batch, branch, step->dy);
     if (step->op->silu)
         silu_backward(count, normal, step->dy, dnormal);
     else
@@ -185,11 +210,29 @@ static void squeeze_run_backward(const struct reference_program *program, const 
     mean_backward(&map, d.mean, step->dx);
 }
 
+/* The global mean, then dropout. */
+static void mean_run(const struct reference_program *program, const struct step *step,
+                     const struct part *part)
+{
+    const struct map_shape map = map_shape_of(program, step);
+    mean_forward(&map, step->x, step->y);
+    if (part->features)
+        rows_scale((size_t)map.batch * map.channels, 1, part->features, step->y);
+}
+
+static void mean_run_backward(const struct reference_program *program, const struct step *step,
+                              const struct part *part)
+{
+    const struct map_shape map = map_shape_of(program, step);
+    if (part->features)
+        rows_scale((size_t)map.batch * map.channels, 1, part->features, step->dy);
+    mean_backward(&map, step->dy, step->dx);
+}
+
 static void step_forward(const struct reference_program *program, const struct step *step,
-                         bool training)
+                         const struct part *part, bool training)
 {
     const struct conv_shape conv = conv_shape_of(program, step);
-    const struct map_shape map = map_shape_of(program, step);
     const struct linear_shape linear = {program->batch, step->in.channels, step->out.channels};
     switch (step->op->kind) {
     case OP_CONV:
@@ -199,13 +242,13 @@ static void step_forward(const struct reference_program *program, const struct s
         depthwise_forward(&conv, step->x, step->p[0], step->y);
         return;
     case OP_NORM:
-        norm_run(program, step, training);
+        norm_run(program, step, part, training);
         return;
     case OP_SQUEEZE:
         squeeze_run(program, step);
         return;
     case OP_MEAN:
-        mean_forward(&map, step->x, step->y);
+        mean_run(program, step, part);
         return;
     case OP_LINEAR:
         linear_forward(&linear, step->x, step->p[0], step->p[1], step->y);
@@ -213,10 +256,10 @@ static void step_forward(const struct reference_program *program, const struct s
     }
 }
 
-static void step_backward(const struct reference_program *program, const struct step *step)
+static void step_backward(const struct reference_program *program, const struct step *step,
+                          const struct part *part)
 {
     const struct conv_shape conv = conv_shape_of(program, step);
-    const struct map_shape map = map_shape_of(program, step);
     const struct linear_shape linear = {program->batch, step->in.channels, step->out.channels};
     switch (step->op->kind) {
     case OP_CONV:
@@ -226,13 +269,13 @@ static void step_backward(const struct reference_program *program, const struct 
         depthwise_backward(&conv, step->x, step->p[0], step->dy, step->dx, step->dp[0]);
         return;
     case OP_NORM:
-        norm_run_backward(program, step);
+        norm_run_backward(program, step, part);
         return;
     case OP_SQUEEZE:
         squeeze_run_backward(program, step);
         return;
     case OP_MEAN:
-        mean_backward(&map, step->dy, step->dx);
+        mean_run_backward(program, step, part);
         return;
     case OP_LINEAR:
         linear_backward(&linear, step->x, step->p[0], step->dy,
@@ -270,7 +313,7 @@ static void forward(struct reference_program *program, const struct part *part, 
            part->count * pixels * sizeof(float));
     for (size_t i = 0; i < graph->op_count; i++) {
         const struct step step = step_at(program, i);
-        step_forward(program, &step, training);
+        step_forward(program, &step, part, training);
     }
     memcpy(part->logits, logits_of(program, program->values),
            (size_t)part->count * graph->problem.classes * sizeof(float));
@@ -313,7 +356,7 @@ static int reference_train(struct program *base, const struct part *part,
         loss_softmax(&options, part->logits, part->labels, logits_of(program, program->dvalues));
     for (size_t i = graph->op_count; i-- > 0;) {
         const struct step step = step_at(program, i);
-        step_backward(program, &step);
+        step_backward(program, &step, part);
     }
     return 0;
 }

@@ -6,6 +6,12 @@ KERNEL_INLINE size_t plane_at(const struct kernel_map *map, uint32_t image, uint
     return ((size_t)image * map->blocks + block) * map->pixels;
 }
 
+/* The factor of one image. */
+KERNEL_INLINE lanes branch_at(const float *branch, uint32_t image)
+{
+    return all(branch ? branch[image] : 1.0f);
+}
+
 /* Sums over one plane; several accumulators hide the latency of the additions. */
 KERNEL_INLINE void plane_sums(const float *z, size_t pixels, lanes pivot, lanes ret_sums[2])
 {
@@ -51,6 +57,7 @@ KERNEL_INLINE void apply_all(const struct kernel_map *map, const struct norm_app
     for (uint32_t n = 0; n < map->images; n++)
         for (uint32_t b = 0; b < map->blocks; b++) {
             const lanes slope = load(apply->slope, b), offset = load(apply->offset, b);
+            const lanes branch = branch_at(apply->branch, n);
             const size_t at = plane_at(map, n, b), end = at + map->pixels;
             for (size_t p = at; p < end; p++) {
                 const lanes pre = load(z, p) * slope + offset;
@@ -62,7 +69,7 @@ KERNEL_INLINE void apply_all(const struct kernel_map *map, const struct norm_app
                         store(act_slope, p, s + out * (1.0f - s));
                 }
                 if (kind.residual)
-                    out += load(residual, p);
+                    out = out * branch + load(residual, p);
                 store(y, p, out);
             }
         }
@@ -90,8 +97,10 @@ struct reduce_kind {
 };
 
 KERNEL_INLINE void reduce_plane(const struct norm_reduce *reduce, const size_t at[2],
-                                uint32_t block, const struct reduce_kind kind)
+                                const uint32_t place[2], const struct reduce_kind kind)
 {
+    const uint32_t block = place[1];
+    const lanes branch = branch_at(reduce->branch, place[0]);
     const lanes slope = load(reduce->slope, block), offset = load(reduce->offset, block);
     const lanes mean = load(reduce->mean, block);
     const float *zs = reduce->z, *dys = reduce->dy, *residuals = reduce->residual,
@@ -112,8 +121,8 @@ KERNEL_INLINE void reduce_plane(const struct norm_reduce *reduce, const size_t a
         sum += g;
         product += g * (z - mean);
     }
-    add_to_doubles(reduce->sum + (size_t)block * KERNEL_LANES, sum);
-    add_to_doubles(reduce->product + (size_t)block * KERNEL_LANES, product);
+    add_to_doubles(reduce->sum + (size_t)block * KERNEL_LANES, sum * branch);
+    add_to_doubles(reduce->product + (size_t)block * KERNEL_LANES, product * branch);
 }
 
 KERNEL_INLINE void reduce_all(const struct kernel_map *map, const struct norm_reduce *reduce,
@@ -122,7 +131,8 @@ KERNEL_INLINE void reduce_all(const struct kernel_map *map, const struct norm_re
     for (uint32_t n = 0; n < map->images; n++)
         for (uint32_t b = 0; b < map->blocks; b++) {
             const size_t at = plane_at(map, n, b);
-            reduce_plane(reduce, (const size_t[2]){at, at + map->pixels}, b, kind);
+            reduce_plane(reduce, (const size_t[2]){at, at + map->pixels}, (const uint32_t[2]){n, b},
+                         kind);
         }
 }
 
@@ -159,8 +169,8 @@ KERNEL_INLINE void dz_all(const struct kernel_map *map, const struct norm_dz *dz
     float *dzs = dz->dz;
     for (uint32_t n = 0; n < map->images; n++)
         for (uint32_t b = 0; b < map->blocks; b++) {
-            const lanes by_g = load(dz->by_g, b), by_z = load(dz->by_z, b),
-                        constant = load(dz->constant, b);
+            const lanes by_g = load(dz->by_g, b) * branch_at(dz->branch, n),
+                        by_z = load(dz->by_z, b), constant = load(dz->constant, b);
             const lanes slope = load(dz->slope, b), offset = load(dz->offset, b);
             const size_t at = plane_at(map, n, b), end = at + map->pixels;
             for (size_t p = at; p < end; p++) {
