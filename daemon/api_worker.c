@@ -166,20 +166,21 @@ int api_worker_result(struct api_call *call)
 static void task_to_wire(const struct task *task, struct wire_task *ret_wire)
 {
     const struct spec *spec = task->spec;
-    *ret_wire = (struct wire_task){.candidate = task->candidate,
-                                   .rung = task->rung,
-                                   .attempt = task->attempt,
-                                   .epoch = task->epoch,
-                                   .architecture = task->architecture,
-                                   .baseline = spec->baseline,
-                                   .recipe = spec->recipe,
-                                   .dataset = spec->dataset,
-                                   .train_images = spec->train_images,
-                                   .validation_images = spec->validation_images,
-                                   .split_seed = task->split_seed,
-                                   .seed = task->seed,
-                                   .epochs = spec->epochs,
-                                   .micro_batches = task->micro_batches};
+    *ret_wire =
+        (struct wire_task){.candidate = task->candidate,
+                           .rung = task->rung,
+                           .attempt = task->attempt,
+                           .epoch = task->epoch,
+                           .architecture = task->architecture,
+                           .baseline = spec->baseline,
+                           .recipe = spec->recipe,
+                           .dataset = spec->dataset,
+                           .train_images = spec->train_images,
+                           .validation_images = spec->validation_images,
+                           .split_seed = task->split_seed,
+                           .seed = task->seed,
+                           .epochs = spec->epochs,
+                           .micro_batches = spec->recipe.micro_batches * task->micro_batches};
     snprintf(ret_wire->search, sizeof ret_wire->search, "%llu", (unsigned long long)task->search);
 }
 

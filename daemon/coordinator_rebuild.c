@@ -62,6 +62,12 @@ struct spec_datasets coordinator_spec_datasets(const struct coordinator *coordin
     return (struct spec_datasets){.find = find_dataset, .context = (void *)(uintptr_t)coordinator};
 }
 
+/* Images of one micro-batch. */
+static uint32_t part_images(const struct recipe *recipe)
+{
+    return recipe->batch / recipe->micro_batches;
+}
+
 int coordinator_schedule(struct coordinator *coordinator, const struct search *search)
 {
     int dataset = dataset_table_find(&coordinator->datasets, search->spec->dataset.name);
@@ -73,7 +79,7 @@ int coordinator_schedule(struct coordinator *coordinator, const struct search *s
                                  .proposals_max = search->spec->candidates_max,
                                  .proposed = search->count,
                                  .deterministic = search->spec->deterministic,
-                                 .batch_is_odd = search->spec->recipe.batch % 2 != 0,
+                                 .batch_is_odd = part_images(&search->spec->recipe) % 2 != 0,
                                  .paused = search->state == SEARCH_PAUSED,
                                  .cancelled = search->state == SEARCH_CANCELLED};
     return scheduler_add_search(coordinator->scheduler, &terms);

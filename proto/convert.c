@@ -7,16 +7,6 @@
 
 #include "proto/foreign_text.h"
 
-int error_prefix(struct error *error, int code, const char *prefix)
-{
-    if (!error)
-        return code;
-    char pointer[ERROR_POINTER_SIZE];
-    snprintf(pointer, sizeof pointer, "%.60s%.90s", prefix, error->pointer);
-    memcpy(error->pointer, pointer, sizeof pointer);
-    return code;
-}
-
 static int missing(struct error *error, const char *pointer)
 {
     return error_set(error, -EINVAL, pointer, "is missing");
@@ -104,50 +94,6 @@ int architecture_from_message(const Archscout__V1__Architecture *message, const 
     return 0;
 }
 
-static void recipe_to_message(const struct recipe *recipe, Archscout__V1__Recipe *ret_message)
-{
-    archscout__v1__recipe__init(ret_message);
-    ret_message->optimizer = (char *)optimizer_name(recipe->optimizer); /* packing only reads it */
-    ret_message->learning_rate = recipe->learning_rate;
-    ret_message->momentum = recipe->momentum;
-    ret_message->decay = recipe->decay;
-    ret_message->epsilon = recipe->epsilon;
-    ret_message->weight_decay = recipe->weight_decay;
-    ret_message->warmup_epochs = recipe->warmup_epochs;
-    ret_message->label_smoothing = recipe->label_smoothing;
-    ret_message->batch = recipe->batch;
-    ret_message->image_size = recipe->image_size;
-    ret_message->flip = recipe->flip;
-    ret_message->shift = recipe->shift;
-    ret_message->bn_momentum = recipe->bn_momentum;
-}
-
-static int recipe_from_message(const Archscout__V1__Recipe *message, struct recipe *ret_recipe,
-                               struct error *error)
-{
-    if (!message)
-        return missing(error, "/recipe");
-    enum optimizer_kind optimizer;
-    if (optimizer_from_name(message->optimizer, &optimizer) < 0)
-        return error_set(error, -EINVAL, "/recipe/optimizer", "must be sgd or rmsprop");
-    *ret_recipe = (struct recipe){
-        .optimizer = optimizer,
-        .learning_rate = message->learning_rate,
-        .momentum = message->momentum,
-        .decay = message->decay,
-        .epsilon = message->epsilon,
-        .weight_decay = message->weight_decay,
-        .warmup_epochs = message->warmup_epochs,
-        .label_smoothing = message->label_smoothing,
-        .batch = message->batch,
-        .image_size = message->image_size,
-        .flip = message->flip,
-        .shift = message->shift,
-        .bn_momentum = message->bn_momentum,
-    };
-    return 0;
-}
-
 static void dataset_to_message(const struct dataset *dataset, Archscout__V1__Dataset *ret_message)
 {
     archscout__v1__dataset__init(ret_message);
@@ -195,7 +141,7 @@ void wire_task_to_message(const struct wire_task *task, struct wire_task_message
     message->epoch = task->epoch;
     message->architecture = &ret_message->architecture.message;
     message->baseline = &ret_message->baseline.message;
-    message->recipe = &ret_message->recipe;
+    message->recipe = &ret_message->recipe.message;
     message->dataset = &ret_message->dataset;
     message->train_images = task->train_images;
     message->validation_images = task->validation_images;

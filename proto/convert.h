@@ -18,10 +18,16 @@ struct architecture_message {
     Archscout__V1__Stage *stage_pointers[ARCHITECTURE_STAGES_MAX];
 };
 
+struct recipe_message {
+    Archscout__V1__Recipe message;
+    Archscout__V1__RecipeStage stages[RECIPE_STAGES_MAX];
+    Archscout__V1__RecipeStage *stage_pointers[RECIPE_STAGES_MAX];
+};
+
 struct wire_task_message {
     Archscout__V1__Task message;
     struct architecture_message architecture, baseline;
-    Archscout__V1__Recipe recipe;
+    struct recipe_message recipe;
     Archscout__V1__Dataset dataset;
 };
 
@@ -35,13 +41,15 @@ struct wire_result_message {
     Archscout__V1__StepTime step_time;
 };
 
-/* `code`, with `prefix` put before the error's pointer. */
-int error_prefix(struct error *error, int code, const char *prefix);
-
 void architecture_to_message(const struct architecture *architecture,
                              struct architecture_message *ret_message);
 int architecture_from_message(const Archscout__V1__Architecture *message, const char *pointer,
                               struct architecture *ret_architecture, struct error *error) MUST_USE;
+
+/* Ranges are left to recipe_validate. */
+void recipe_to_message(const struct recipe *recipe, struct recipe_message *ret_message);
+int recipe_from_message(const Archscout__V1__Recipe *message, struct recipe *ret_recipe,
+                        struct error *error) MUST_USE;
 
 void wire_task_to_message(const struct wire_task *task, struct wire_task_message *ret_message);
 int wire_task_from_message(const Archscout__V1__Task *message, const char *pointer,

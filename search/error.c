@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 int error_set(struct error *ret_error, int code, const char *pointer, const char *format, ...)
 {
@@ -14,5 +15,15 @@ int error_set(struct error *ret_error, int code, const char *pointer, const char
     va_start(arguments, format);
     vsnprintf(ret_error->message, sizeof ret_error->message, format, arguments);
     va_end(arguments);
+    return code;
+}
+
+int error_prefix(struct error *error, int code, const char *prefix)
+{
+    if (!error)
+        return code;
+    char pointer[ERROR_POINTER_SIZE];
+    snprintf(pointer, sizeof pointer, "%.60s%.90s", prefix, error->pointer);
+    memcpy(error->pointer, pointer, sizeof pointer);
     return code;
 }

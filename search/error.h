@@ -22,4 +22,7 @@ struct error {
 int error_set(struct error *ret_error, int code, const char *pointer, const char *format, ...)
     FORMAT_PRINTF(4, 5);
 
+/* `code`, with `prefix` put before the error's pointer. `error` may be NULL. */
+int error_prefix(struct error *error, int code, const char *prefix);
+
 #endif

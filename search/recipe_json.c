@@ -2,24 +2,42 @@
 
 #include "search/architecture.h"
 #include "search/json_write.h"
+#include "search/progressive_json.h"
 
 #include <errno.h>
 
 static const char *const keys[] = {
-    "preset",     "optimizer",    "learning_rate", "momentum",        "decay",
-    "epsilon",    "weight_decay", "warmup_epochs", "label_smoothing", "batch",
-    "image_size", "flip",         "shift",         "bn_momentum",     NULL};
+    "preset",           "optimizer",    "learning_rate", "momentum",        "decay",
+    "epsilon",          "weight_decay", "schedule",      "warmup_epochs",   "staircase_factor",
+    "staircase_epochs", "clip_norm",    "ema_decay",     "label_smoothing", "dropout",
+    "stochastic_depth", "mixup",        "cutmix",        "randaugment_ops", "randaugment_magnitude",
+    "crop_area_min",    "flip",         "shift",         "batch",           "micro_batches",
+    "image_size",       "bn_momentum",  "precision",     "progressive",     NULL};
 
-static int optimizer_read(const struct json_reader *reader, enum optimizer_kind *optimizer)
+static int kinds_read(const struct json_reader *reader, struct recipe *recipe)
 {
-    const char *name = NULL;
-    int r = json_read_string(reader, "optimizer", &name);
-    if (r < 0 || !name)
+    const char *optimizer = NULL, *schedule = NULL, *precision = NULL;
+    int r = json_read_string(reader, "optimizer", &optimizer);
+    if (r == 0)
+        r = json_read_string(reader, "schedule", &schedule);
+    if (r == 0)
+        r = json_read_string(reader, "precision", &precision);
+    if (r < 0)
         return r;
-    if (optimizer_from_name(name, optimizer) < 0)
+    if (optimizer && optimizer_from_name(optimizer, &recipe->optimizer) < 0)
         return json_refuse(reader, "optimizer",
-                           "There is no optimizer \"%.64s\"; there are \"sgd\" and \"rmsprop\".",
-                           name);
+                           "There is no optimizer \"%.64s\"; there are \"sgd\", \"rmsprop\" and "
+                           "\"adamw\".",
+                           optimizer);
+    if (schedule && schedule_from_name(schedule, &recipe->schedule) < 0)
+        return json_refuse(reader, "schedule",
+                           "There is no schedule \"%.64s\"; there are \"cosine\", \"staircase\" "
+                           "and \"constant\".",
+                           schedule);
+    if (precision && precision_from_name(precision, &recipe->precision) < 0)
+        return json_refuse(reader, "precision",
+                           "There is no precision \"%.64s\"; there are \"f32\" and \"bf16\".",
+                           precision);
     return 0;
 }
 
@@ -35,7 +53,17 @@ static int numbers_read(const struct json_reader *reader, struct recipe *recipe)
         {"epsilon", &recipe->epsilon},
         {"weight_decay", &recipe->weight_decay},
         {"warmup_epochs", &recipe->warmup_epochs},
+        {"staircase_factor", &recipe->staircase_factor},
+        {"staircase_epochs", &recipe->staircase_epochs},
+        {"clip_norm", &recipe->clip_norm},
+        {"ema_decay", &recipe->ema_decay},
         {"label_smoothing", &recipe->label_smoothing},
+        {"dropout", &recipe->dropout},
+        {"stochastic_depth", &recipe->stochastic_depth},
+        {"mixup", &recipe->mixup},
+        {"cutmix", &recipe->cutmix},
+        {"randaugment_magnitude", &recipe->randaugment_magnitude},
+        {"crop_area_min", &recipe->crop_area_min},
         {"bn_momentum", &recipe->bn_momentum},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++) {
@@ -48,20 +76,45 @@ static int numbers_read(const struct json_reader *reader, struct recipe *recipe)
 
 static int counts_read(const struct json_reader *reader, struct recipe *recipe)
 {
-    int r =
-        json_read_u32(reader, "batch", (struct json_range){1, RECIPE_BATCH_MAX}, &recipe->batch);
-    if (r == 0)
-        r = json_read_u32(reader, "image_size", (struct json_range){1, IMAGE_SIZE_MAX},
-                          &recipe->image_size);
-    if (r == 0)
-        r = json_read_u32(reader, "shift", (struct json_range){0, RECIPE_SHIFT_MAX},
-                          &recipe->shift);
-    if (r == 0)
-        r = json_read_bool(reader, "flip", &recipe->flip);
-    return r;
+    const struct {
+        const char *key;
+        struct json_range range;
+        uint32_t *value;
+    } counts[] = {
+        {"batch", {1, RECIPE_BATCH_MAX}, &recipe->batch},
+        {"micro_batches", {1, RECIPE_BATCH_MAX}, &recipe->micro_batches},
+        {"image_size", {1, IMAGE_SIZE_MAX}, &recipe->image_size},
+        {"shift", {0, RECIPE_SHIFT_MAX}, &recipe->shift},
+        {"randaugment_ops", {0, RANDAUGMENT_OPS_MAX}, &recipe->randaugment_ops},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(counts); i++) {
+        int r = json_read_u32(reader, counts[i].key, counts[i].range, counts[i].value);
+        if (r < 0)
+            return r;
+    }
+    return json_read_bool(reader, "flip", &recipe->flip);
 }
 
-int recipe_read(const struct json_reader *reader, struct recipe *ret_recipe)
+static int fields_read(const struct json_reader *reader, uint32_t own_size, struct recipe *recipe)
+{
+    struct error reason;
+    int r = kinds_read(reader, recipe);
+    if (r == 0)
+        r = numbers_read(reader, recipe);
+    if (r == 0)
+        r = counts_read(reader, recipe);
+    if (r == 0)
+        r = progressive_read(reader, own_size, recipe);
+    if (r < 0)
+        return r;
+    if (recipe_validate(recipe, &reason) < 0) {
+        error_set(reader->error, -EINVAL, reason.pointer, "%s", reason.message);
+        return error_prefix(reader->error, -EINVAL, reader->pointer);
+    }
+    return 0;
+}
+
+int recipe_read(const struct json_reader *reader, uint32_t own_size, struct recipe *ret_recipe)
 {
     struct json_reader inner;
     bool present = false;
@@ -75,31 +128,44 @@ int recipe_read(const struct json_reader *reader, struct recipe *ret_recipe)
         return r;
     if (recipe_preset(preset, &recipe, &reason) < 0)
         return json_refuse(&inner, "preset", "%s", reason.message);
-    if (present) {
-        r = optimizer_read(&inner, &recipe.optimizer);
-        if (r == 0)
-            r = numbers_read(&inner, &recipe);
-        if (r == 0)
-            r = counts_read(&inner, &recipe);
-        if (r < 0)
-            return r;
-        if (recipe_validate(&recipe, &reason) < 0)
-            return json_refuse(&inner, reason.pointer + 1, "%s", reason.message);
-    }
+    if (present)
+        r = fields_read(&inner, own_size, &recipe);
+    if (r < 0)
+        return r;
+    if (recipe.image_size == 0)
+        recipe.image_size = own_size;
     *ret_recipe = recipe;
     return 0;
 }
 
 json_t *recipe_write(const struct recipe *recipe)
 {
-    return JSON_BUILD(
+    json_t *object = JSON_BUILD(
         {"optimizer", json_string(optimizer_name(recipe->optimizer))},
         {"learning_rate", json_real(recipe->learning_rate)},
         {"momentum", json_real(recipe->momentum)}, {"decay", json_real(recipe->decay)},
         {"epsilon", json_real(recipe->epsilon)}, {"weight_decay", json_real(recipe->weight_decay)},
+        {"schedule", json_string(schedule_name(recipe->schedule))},
         {"warmup_epochs", json_real(recipe->warmup_epochs)},
+        {"staircase_factor", json_real(recipe->staircase_factor)},
+        {"staircase_epochs", json_real(recipe->staircase_epochs)},
+        {"clip_norm", json_real(recipe->clip_norm)}, {"ema_decay", json_real(recipe->ema_decay)},
         {"label_smoothing", json_real(recipe->label_smoothing)},
-        {"batch", json_integer(recipe->batch)}, {"image_size", json_integer(recipe->image_size)},
-        {"flip", json_boolean(recipe->flip)}, {"shift", json_integer(recipe->shift)},
-        {"bn_momentum", json_real(recipe->bn_momentum)});
+        {"dropout", json_real(recipe->dropout)},
+        {"stochastic_depth", json_real(recipe->stochastic_depth)},
+        {"mixup", json_real(recipe->mixup)}, {"cutmix", json_real(recipe->cutmix)},
+        {"randaugment_ops", json_integer(recipe->randaugment_ops)},
+        {"randaugment_magnitude", json_real(recipe->randaugment_magnitude)},
+        {"crop_area_min", json_real(recipe->crop_area_min)}, {"flip", json_boolean(recipe->flip)},
+        {"shift", json_integer(recipe->shift)}, {"batch", json_integer(recipe->batch)},
+        {"micro_batches", json_integer(recipe->micro_batches)},
+        {"image_size", json_integer(recipe->image_size)},
+        {"bn_momentum", json_real(recipe->bn_momentum)},
+        {"precision", json_string(precision_name(recipe->precision))});
+    if (object && recipe->stage_count > 0 &&
+        json_object_set_new(object, "progressive", progressive_write(recipe)) < 0) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
 }

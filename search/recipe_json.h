@@ -6,8 +6,9 @@
 #include "search/recipe.h"
 
 /* Reads field "recipe" of the reader's object: {"preset": NAME} and fields of struct recipe that replace the preset's.
- * An absent field or preset means "search-short". -EINVAL. */
-int recipe_read(const struct json_reader *reader, struct recipe *ret_recipe) MUST_USE;
+ * An absent field or preset means "search-short", an absent image size `own_size`, the data set's. -EINVAL. */
+int recipe_read(const struct json_reader *reader, uint32_t own_size,
+                struct recipe *ret_recipe) MUST_USE;
 
 /* All fields as a JSON object; NULL where memory is short. The caller owns it. */
 json_t *recipe_write(const struct recipe *recipe);

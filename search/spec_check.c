@@ -54,20 +54,21 @@ static uint64_t architecture_stride(const struct architecture *architecture)
 /* No halving may start from a single pixel. */
 static int image_size_check(const struct spec *spec, struct error *error)
 {
+    const uint32_t smallest = recipe_image_size_min(&spec->recipe);
     uint64_t stride = space_stride(spec->space);
-    if (spec->problem.image_size * UINT64_C(2) <= stride)
+    if (smallest * UINT64_C(2) <= stride)
         return error_set(error, -EINVAL, "/recipe/image_size",
                          "Images of %" PRIu32 " pixels are too small for this space, whose strides "
                          "shrink them up to %" PRIu64 " times; the size must be at least %" PRIu64
                          ".",
-                         spec->problem.image_size, stride, stride / 2 + 1);
+                         smallest, stride, stride / 2 + 1);
     stride = architecture_stride(&spec->baseline);
-    if (spec->problem.image_size * UINT64_C(2) <= stride)
+    if (smallest * UINT64_C(2) <= stride)
         return error_set(error, -EINVAL, "/baseline",
                          "Images of %" PRIu32
                          " pixels are too small for the baseline, whose strides "
                          "shrink them %" PRIu64 " times; name a baseline with fewer strides.",
-                         spec->problem.image_size, stride);
+                         smallest, stride);
     return 0;
 }
 

@@ -389,13 +389,11 @@ static int spec_fill(const struct json_reader *document, const struct spec_datas
     for (size_t i = 0; i < ARRAY_LENGTH(readers) && r == 0; i++)
         r = readers[i](document, spec);
     if (r == 0)
-        r = recipe_read(document, &spec->recipe);
+        r = recipe_read(document, spec->dataset.image_size, &spec->recipe);
     if (r == 0)
         r = baseline_read(document, spec);
     if (r < 0)
         return r;
-    if (spec->recipe.image_size == 0)
-        spec->recipe.image_size = spec->dataset.image_size;
     spec->problem = (struct problem){spec->recipe.image_size, spec->dataset.image_channels,
                                      spec->dataset.classes};
     return spec_check(spec, document->error);

@@ -9,6 +9,8 @@ struct baseline_key baseline_key_of(const struct architecture *architecture,
     return (struct baseline_key){.architecture_hash = architecture_hash(architecture),
                                  .problem = *problem,
                                  .optimizer = recipe->optimizer,
+                                 .precision = recipe->precision,
+                                 .averaged = recipe->ema_decay > 0,
                                  .batch = recipe->batch,
                                  .micro_batches = micro_batches};
 }
@@ -19,7 +21,8 @@ static bool key_equal(const struct baseline_key *a, const struct baseline_key *b
            a->problem.image_size == b->problem.image_size &&
            a->problem.image_channels == b->problem.image_channels &&
            a->problem.classes == b->problem.classes && a->optimizer == b->optimizer &&
-           a->batch == b->batch && a->micro_batches == b->micro_batches;
+           a->precision == b->precision && a->averaged == b->averaged && a->batch == b->batch &&
+           a->micro_batches == b->micro_batches;
 }
 
 double baseline_table_find(const struct baseline_table *table, const struct baseline_key *key)

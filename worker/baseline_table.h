@@ -12,6 +12,8 @@ struct baseline_key {
     uint64_t architecture_hash;
     struct problem problem;
     enum optimizer_kind optimizer;
+    enum precision precision;
+    bool averaged; /* moving averages are kept */
     uint32_t batch, micro_batches;
 };
 

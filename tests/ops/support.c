@@ -95,6 +95,10 @@ struct plan_options small_options(const struct small_network *network)
                                      .label_smoothing = 0.1,
                                      .batch = network->batch,
                                      .image_size = network->size,
+                                     .staircase_factor = 1,
+                                     .staircase_epochs = 1,
+                                     .crop_area_min = 1,
+                                     .micro_batches = 1,
                                      .bn_momentum = 0.9};
     return options;
 }

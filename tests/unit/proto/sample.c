@@ -55,7 +55,23 @@ struct wire_task sample_task(void)
                    .image_size = 48,
                    .flip = true,
                    .shift = 4,
-                   .bn_momentum = 0.99},
+                   .bn_momentum = 0.99,
+                   .schedule = SCHEDULE_STAIRCASE,
+                   .staircase_factor = 0.97,
+                   .staircase_epochs = 2.4,
+                   .clip_norm = 5,
+                   .ema_decay = 0.9999,
+                   .dropout = 0.3,
+                   .stochastic_depth = 0.2,
+                   .mixup = 0.5,
+                   .cutmix = 0.25,
+                   .randaugment_ops = 2,
+                   .randaugment_magnitude = 15,
+                   .crop_area_min = 0.08,
+                   .micro_batches = 2,
+                   .precision = PRECISION_BF16,
+                   .stage_count = 2,
+                   .stages = {{32, 5, 0.125, 0.0625, 0.1}, {48, 15, 0.5, 0.25, 0.3}}},
         .dataset = sample_dataset(),
         .train_images = 8000,
         .validation_images = 2000,
@@ -170,6 +186,28 @@ static void same_recipe(const struct recipe *a, const struct recipe *b)
     assert_int_equal(a->flip, b->flip);
     assert_int_equal(a->shift, b->shift);
     same_double(a->bn_momentum, b->bn_momentum);
+    assert_int_equal(a->schedule, b->schedule);
+    same_double(a->staircase_factor, b->staircase_factor);
+    same_double(a->staircase_epochs, b->staircase_epochs);
+    same_double(a->clip_norm, b->clip_norm);
+    same_double(a->ema_decay, b->ema_decay);
+    same_double(a->dropout, b->dropout);
+    same_double(a->stochastic_depth, b->stochastic_depth);
+    same_double(a->mixup, b->mixup);
+    same_double(a->cutmix, b->cutmix);
+    assert_int_equal(a->randaugment_ops, b->randaugment_ops);
+    same_double(a->randaugment_magnitude, b->randaugment_magnitude);
+    same_double(a->crop_area_min, b->crop_area_min);
+    assert_int_equal(a->micro_batches, b->micro_batches);
+    assert_int_equal(a->precision, b->precision);
+    assert_int_equal(a->stage_count, b->stage_count);
+    for (uint32_t i = 0; i < a->stage_count; i++) {
+        assert_int_equal(a->stages[i].image_size, b->stages[i].image_size);
+        same_double(a->stages[i].randaugment_magnitude, b->stages[i].randaugment_magnitude);
+        same_double(a->stages[i].mixup, b->stages[i].mixup);
+        same_double(a->stages[i].cutmix, b->stages[i].cutmix);
+        same_double(a->stages[i].dropout, b->stages[i].dropout);
+    }
 }
 
 void same_dataset(const struct dataset *a, const struct dataset *b)

@@ -76,6 +76,22 @@ static const struct corruption corruptions[] = {
     U32(T, recipe.image_size, IMAGE_SIZE_MAX + 1, "/task/recipe/image_size"),
     U32(T, recipe.shift, UINT32_MAX, "/task/recipe/shift"),
     REAL(T, recipe.bn_momentum, NAN, "/task/recipe/bn_momentum"),
+    REAL(T, recipe.staircase_factor, 0, "/task/recipe/staircase_factor"),
+    REAL(T, recipe.staircase_epochs, 0, "/task/recipe/staircase_epochs"),
+    REAL(T, recipe.clip_norm, -1, "/task/recipe/clip_norm"),
+    REAL(T, recipe.ema_decay, 1, "/task/recipe/ema_decay"),
+    REAL(T, recipe.dropout, 1, "/task/recipe/dropout"),
+    REAL(T, recipe.stochastic_depth, NAN, "/task/recipe/stochastic_depth"),
+    REAL(T, recipe.mixup, 11, "/task/recipe/mixup"),
+    REAL(T, recipe.cutmix, -0.5, "/task/recipe/cutmix"),
+    U32(T, recipe.randaugment_ops, UINT32_MAX, "/task/recipe/randaugment_ops"),
+    REAL(T, recipe.randaugment_magnitude, 31, "/task/recipe/randaugment_magnitude"),
+    REAL(T, recipe.crop_area_min, 0, "/task/recipe/crop_area_min"),
+    U32(T, recipe.micro_batches, 0, "/task/recipe/micro_batches"),
+    U32(T, recipe.micro_batches, 7, "/task/recipe/micro_batches"),
+    U32(T, recipe.stages[0].image_size, 0, "/task/recipe/progressive/stages/0/image_size"),
+    REAL(T, recipe.stages[1].dropout, 2, "/task/recipe/progressive/stages/1/dropout"),
+    U32(T, recipe.stages[1].image_size, 47, "/task/recipe/progressive"),
     TEXT(T, dataset.name, "", "/task/dataset/name"),
     TEXT(T, dataset.name, "../etc", "/task/dataset/name"),
     U32(T, dataset.image_size, 0, "/task/dataset/image_size"),
@@ -143,6 +159,8 @@ static void make_raw_task(struct raw_task *raw)
     raw->architecture.n_stages = 1;
     raw->architecture.stages = raw->stage_pointers;
     raw->recipe.optimizer = "sgd";
+    raw->recipe.schedule = "cosine";
+    raw->recipe.precision = "f32";
     raw->task.search = "1";
     raw->task.attempt = raw->task.epoch = 1;
     raw->task.architecture = raw->task.baseline = &raw->architecture;
@@ -173,6 +191,12 @@ static void test_unknown_names_are_refused(void **state)
     make_raw_task(&raw);
     raw.recipe.optimizer = "adam";
     raw_task_is_refused(&raw, "/task/recipe/optimizer");
+    make_raw_task(&raw);
+    raw.recipe.schedule = "linear";
+    raw_task_is_refused(&raw, "/task/recipe/schedule");
+    make_raw_task(&raw);
+    raw.recipe.precision = "f16";
+    raw_task_is_refused(&raw, "/task/recipe/precision");
 }
 
 static void test_too_many_stages_are_refused(void **state)
@@ -182,6 +206,20 @@ static void test_too_many_stages_are_refused(void **state)
     make_raw_task(&raw);
     raw.architecture.n_stages = ARCHITECTURE_STAGES_MAX + 1;
     raw_task_is_refused(&raw, "/task/architecture/stages");
+}
+
+static void test_too_many_stages_of_a_recipe_are_refused(void **state)
+{
+    (void)state;
+    struct raw_task raw;
+    Archscout__V1__RecipeStage stage, *stages[RECIPE_STAGES_MAX + 1];
+    archscout__v1__recipe_stage__init(&stage);
+    for (size_t i = 0; i < ARRAY_LENGTH(stages); i++)
+        stages[i] = &stage;
+    make_raw_task(&raw);
+    raw.recipe.n_stages = ARRAY_LENGTH(stages);
+    raw.recipe.stages = stages;
+    raw_task_is_refused(&raw, "/task/recipe/stages");
 }
 
 static void test_missing_parts_are_refused(void **state)
@@ -213,6 +251,7 @@ int main(void)
         cmocka_unit_test(test_every_field_of_a_task_is_checked),
         cmocka_unit_test(test_unknown_names_are_refused),
         cmocka_unit_test(test_too_many_stages_are_refused),
+        cmocka_unit_test(test_too_many_stages_of_a_recipe_are_refused),
         cmocka_unit_test(test_missing_parts_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,7 +26,7 @@ static void test_presets_are_valid_and_sorted(void **state)
         assert_true(count == 0 ||
                     strcmp(recipe_preset_name(count - 1), recipe_preset_name(count)) < 0);
     }
-    assert_int_equal(count, 2);
+    assert_int_equal(count, 3);
 }
 
 static void test_unknown_preset_suggests_the_nearest(void **state)
@@ -41,7 +41,7 @@ static void test_unknown_preset_suggests_the_nearest(void **state)
 static void test_wrong_fields_are_named(void **state)
 {
     (void)state;
-    struct recipe base = search_short(), wrong[15];
+    struct recipe base = search_short(), wrong[15] = {{0}};
     static const char *const pointers[] = {
         "/learning_rate", "/learning_rate", "/learning_rate", "/momentum",        "/decay",
         "/epsilon",       "/weight_decay",  "/warmup_epochs", "/label_smoothing", "/batch",
@@ -62,7 +62,7 @@ static void test_wrong_fields_are_named(void **state)
     wrong[11].image_size = 1025;
     wrong[12].shift = 65;
     wrong[13].bn_momentum = 1;
-    wrong[14].optimizer = (enum optimizer_kind)2;
+    wrong[14].optimizer = (enum optimizer_kind)3;
     for (size_t i = 0; i < ARRAY_LENGTH(wrong); i++) {
         struct error error = {0};
         assert_int_equal(recipe_validate(&wrong[i], &error), -EINVAL);
@@ -88,6 +88,27 @@ static void test_learning_rate_warms_up_and_falls_along_half_a_cosine(void **sta
     assert_true(near(recipe_learning_rate(&recipe, 15, 25, 10), 0.4));
     assert_true(near(recipe_learning_rate(&recipe, 24, 25, 10),
                      0.4 * (1 + cos(3.14159265358979323846 * 19 / 20))));
+}
+
+static void test_the_staircase_counts_from_step_0(void **state)
+{
+    (void)state;
+    struct recipe recipe;
+    assert_int_equal(recipe_preset("efficientnetv2", &recipe, NULL), 0);
+    recipe.warmup_epochs = 0.5;
+    /* 100 steps an epoch: 50 of warm-up, a stair every 240 */
+    assert_true(near(recipe_learning_rate(&recipe, 49, 1000, 100), 0.016));
+    assert_true(near(recipe_learning_rate(&recipe, 239, 1000, 100), 0.016));
+    assert_true(near(recipe_learning_rate(&recipe, 240, 1000, 100), 0.016 * 0.97));
+    assert_true(near(recipe_learning_rate(&recipe, 480, 1000, 100), 0.016 * 0.97 * 0.97));
+}
+
+static void test_a_constant_schedule_stays_at_the_peak(void **state)
+{
+    (void)state;
+    struct recipe recipe = search_short();
+    recipe.schedule = SCHEDULE_CONSTANT;
+    assert_true(near(recipe_learning_rate(&recipe, 999, 1000, 100), recipe.learning_rate));
 }
 
 static void test_learning_rate_without_warm_up_starts_at_the_peak(void **state)
@@ -129,6 +150,8 @@ int main(void)
         cmocka_unit_test(test_unknown_preset_suggests_the_nearest),
         cmocka_unit_test(test_wrong_fields_are_named),
         cmocka_unit_test(test_learning_rate_warms_up_and_falls_along_half_a_cosine),
+        cmocka_unit_test(test_the_staircase_counts_from_step_0),
+        cmocka_unit_test(test_a_constant_schedule_stays_at_the_peak),
         cmocka_unit_test(test_learning_rate_without_warm_up_starts_at_the_peak),
         cmocka_unit_test(test_learning_rate_of_a_run_shorter_than_its_warm_up_rises_only),
         cmocka_unit_test(test_optimizer_names_read_back),

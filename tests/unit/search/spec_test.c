@@ -15,6 +15,7 @@
 #define DATA "\"dataset\": {\"name\": \"fashion-mnist\"}"
 #define SPACE "\"space\": {\"preset\": \"efficientnetv2-small-images\"}"
 #define BOTH DATA ", " SPACE
+#define PROGRESSIVE(text) "{" BOTH ", \"recipe\": {\"progressive\": " text "}}"
 
 static void test_example_of_the_documentation_is_read(void **state)
 {
@@ -202,7 +203,79 @@ static void test_wrong_data_sets_spaces_and_rewards_are_refused_where_they_are(v
         assert_refused(&cases[i]);
 }
 
-static void test_wrong_limits_budgets_and_recipes_are_refused_where_they_are(void **state)
+static void test_wrong_recipes_are_refused_where_they_are(void **state)
+{
+    (void)state;
+    static const struct refusal cases[] = {
+        {"{" BOTH ", \"recipe\": {\"preset\": \"short\"}}", "/recipe/preset", "search-short"},
+        {"{" BOTH ", \"recipe\": {\"batch\": 5000}}", "/recipe/batch", "4096"},
+        {"{" BOTH ", \"recipe\": {\"learning_rate\": -1}}", "/recipe/learning_rate", "above 0"},
+        {"{" BOTH ", \"recipe\": {\"flip\": 1}}", "/recipe/flip", "true or false"},
+        {"{" BOTH ", \"recipe\": {\"optimizer\": \"adam\"}}", "/recipe/optimizer", "sgd"},
+        {"{" BOTH ", \"recipe\": {\"image_size\": 4}}", "/recipe/image_size", "at least 5"},
+        {"{" BOTH ", \"recipe\": {\"image_size\": 2000}}", "/recipe/image_size", "1024"},
+        {"{" BOTH ", \"recipe\": {\"lr\": 1}}", "/recipe/lr", "Unknown key"},
+        {"{" BOTH ", \"recipe\": {\"schedule\": \"linear\"}}", "/recipe/schedule", "cosine"},
+        {"{" BOTH ", \"recipe\": {\"precision\": \"f16\"}}", "/recipe/precision", "bf16"},
+        {"{" BOTH ", \"recipe\": {\"micro_batches\": 3}}", "/recipe/micro_batches", "divide"},
+        {PROGRESSIVE("{\"preset\": \"efficientnetv2-s-papr\"}"), "/recipe/progressive/preset",
+         "did you mean"},
+        {PROGRESSIVE("{\"preset\": \"efficientnetv2-s-paper\", \"stages\": 2}"),
+         "/recipe/progressive/stages", "either"},
+        {PROGRESSIVE("{}"), "/recipe/progressive/stages", "number of stages"},
+        {PROGRESSIVE("{\"stages\": 9}"), "/recipe/progressive/stages", "8"},
+        {PROGRESSIVE("{\"stages\": []}"), "/recipe/progressive/stages", "1 to 8"},
+        {PROGRESSIVE("{\"stages\": 2, \"image_size\": [16.5, 28]}"),
+         "/recipe/progressive/image_size", "whole numbers"},
+        {PROGRESSIVE("{\"stages\": 2, \"dropout\": [0, 0.1, 0.2], \"image_size\": 28}"),
+         "/recipe/progressive/dropout", "list of two"},
+        {PROGRESSIVE("{\"stages\": 2, \"image_size\": [16, 28], \"dropout\": [0, 1]}"),
+         "/recipe/progressive/stages/1/dropout", "below 1"},
+        {PROGRESSIVE("{\"stages\": [{\"image_size\": 16}, {\"size\": 28}]}"),
+         "/recipe/progressive/stages/1/size", "Unknown key"},
+        {PROGRESSIVE("{\"stages\": [{\"image_size\": 28}], \"mixup\": 0}"),
+         "/recipe/progressive/mixup", "listed"},
+        {"{" BOTH ", \"recipe\": {\"image_size\": 28,"
+         " \"progressive\": {\"stages\": 2, \"image_size\": [16, 24]}}}",
+         "/recipe/progressive", "the same"},
+        {PROGRESSIVE("{\"stages\": 2, \"image_size\": [4, 28]}"), "/recipe/image_size",
+         "at least 5"},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
+        assert_refused(&cases[i]);
+}
+
+static void test_progressive_stages_are_read_in_each_form(void **state)
+{
+    (void)state;
+    static const char *const forms[] = {
+        PROGRESSIVE("{\"preset\": \"efficientnetv2-s-paper\"}"),
+        PROGRESSIVE("{\"stages\": 4, \"image_size\": [12, 28],"
+                    " \"randaugment_magnitude\": [5, 15], \"dropout\": [0.1, 0.3]}"),
+        PROGRESSIVE("{\"stages\": [{\"image_size\": 12, \"randaugment_magnitude\": 5,"
+                    " \"dropout\": 0.1}, {\"image_size\": 28}, {\"image_size\": 28},"
+                    " {\"image_size\": 28, \"randaugment_magnitude\": 15, \"dropout\": 0.3}]}"),
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(forms); i++) {
+        struct spec *spec = specs_parse(forms[i]);
+        const struct recipe *recipe = &spec->recipe;
+        assert_int_equal(recipe->image_size, 28);
+        assert_int_equal(recipe->stage_count, 4);
+        assert_int_equal(recipe->stages[0].image_size, 12);
+        assert_true(recipe->stages[0].randaugment_magnitude == 5);
+        assert_true(recipe->stages[3].dropout == 0.3);
+        struct text text;
+        text_init(&text, SPEC_TEXT_MAX);
+        assert_int_equal(spec_to_json(spec, &text), 0);
+        struct spec *again = specs_parse(text.data);
+        assert_memory_equal(recipe, &again->recipe, sizeof *recipe);
+        text_release(&text);
+        spec_free(again);
+        spec_free(spec);
+    }
+}
+
+static void test_wrong_limits_and_budgets_are_refused_where_they_are(void **state)
 {
     (void)state;
     static const struct refusal cases[] = {
@@ -222,14 +295,6 @@ static void test_wrong_limits_budgets_and_recipes_are_refused_where_they_are(voi
         {"{" BOTH ", \"budget\": {\"candidates\": 1000001}}", "/budget/candidates", "1000000"},
         {"{" BOTH ", \"budget\": {\"epochs\": 0}}", "/budget/epochs", "from 1"},
         {"{" BOTH ", \"budget\": 24}", "/budget", "must be an object"},
-        {"{" BOTH ", \"recipe\": {\"preset\": \"short\"}}", "/recipe/preset", "search-short"},
-        {"{" BOTH ", \"recipe\": {\"batch\": 5000}}", "/recipe/batch", "4096"},
-        {"{" BOTH ", \"recipe\": {\"learning_rate\": -1}}", "/recipe/learning_rate", "above 0"},
-        {"{" BOTH ", \"recipe\": {\"flip\": 1}}", "/recipe/flip", "true or false"},
-        {"{" BOTH ", \"recipe\": {\"optimizer\": \"adam\"}}", "/recipe/optimizer", "sgd"},
-        {"{" BOTH ", \"recipe\": {\"image_size\": 4}}", "/recipe/image_size", "at least 5"},
-        {"{" BOTH ", \"recipe\": {\"image_size\": 2000}}", "/recipe/image_size", "1024"},
-        {"{" BOTH ", \"recipe\": {\"lr\": 1}}", "/recipe/lr", "Unknown key"},
         {"{" BOTH ", \"baseline\": {\"preset\": \"b0\"}}", "/baseline/preset", "no model preset"},
         {"{" BOTH ", \"baseline\": {\"preset\": \"efficientnetv2-xl\"},"
          " \"recipe\": {\"image_size\": 16}}",
@@ -448,7 +513,9 @@ int main(void)
         cmocka_unit_test(test_recipe_fields_replace_the_presets),
         cmocka_unit_test(test_broken_texts_are_refused),
         cmocka_unit_test(test_wrong_data_sets_spaces_and_rewards_are_refused_where_they_are),
-        cmocka_unit_test(test_wrong_limits_budgets_and_recipes_are_refused_where_they_are),
+        cmocka_unit_test(test_wrong_recipes_are_refused_where_they_are),
+        cmocka_unit_test(test_progressive_stages_are_read_in_each_form),
+        cmocka_unit_test(test_wrong_limits_and_budgets_are_refused_where_they_are),
         cmocka_unit_test(test_too_large_texts_are_refused),
         cmocka_unit_test(test_deep_nesting_is_refused),
         cmocka_unit_test(test_infeasible_limit_names_the_nearest_value_that_works),
