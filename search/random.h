@@ -21,7 +21,10 @@ enum random_purpose {
     RANDOM_AUGMENT = 6,
     RANDOM_DROPOUT = 7,
     RANDOM_CANDIDATE = 8, /* a candidate's training seed from the search's seed */
-    RANDOM_STOCHASTIC_DEPTH = 9
+    RANDOM_STOCHASTIC_DEPTH = 9,
+    RANDOM_CROP = 16,
+    RANDOM_RANDAUGMENT = 17,
+    RANDOM_MIX = 18 /* mixup and cutmix */
 };
 
 enum { RANDOM_BLOCK_WORDS = 4 };

@@ -1,0 +1,96 @@
+/* Operations that move or cover pixels. Places are computed in floats, in the order of TensorFlow's
+ * ImageProjectiveTransform, and rounded half away from zero as there. */
+#include "worker/data/image.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Pixel (x, y) comes from (xx * x + xy * y + x0, yx * x + yy * y + y0). */
+struct place {
+    float xx, xy, x0;
+    float yx, yy, y0;
+};
+
+static void copy_pixel(const uint8_t *from, uint32_t channels, uint8_t *to)
+{
+    to[0] = from[0];
+    if (channels > 1) {
+        to[1] = from[1];
+        to[2] = from[2];
+    }
+}
+
+static void warp_row(const struct image *image, const struct place *place, uint32_t y,
+                     const uint8_t *original)
+{
+    static const uint8_t nothing[IMAGE_CHANNELS_MAX] = {IMAGE_FILL, IMAGE_FILL, IMAGE_FILL};
+    const uint32_t size = image->size, channels = image->channels;
+    const float first = -0.5f, end = (float)size - 0.5f;
+    const float row_x = place->xy * (float)y, row_y = place->yy * (float)y;
+    uint8_t *to = image->pixels + (size_t)y * size * channels;
+    for (uint32_t x = 0; x < size; x++, to += channels) {
+        const float from_x = place->xx * (float)x + row_x + place->x0;
+        const float from_y = place->yx * (float)x + row_y + place->y0;
+        if (from_x > first && from_x < end && from_y > first && from_y < end) {
+            size_t column = (size_t)(int)(from_x + 0.5f), row = (size_t)(int)(from_y + 0.5f);
+            copy_pixel(original + (row * size + column) * channels, channels, to);
+        } else {
+            copy_pixel(nothing, channels, to);
+        }
+    }
+}
+
+static void image_warp(struct image *image, const struct place *place, uint8_t *scratch)
+{
+    memcpy(scratch, image->pixels, image_bytes(image));
+    for (uint32_t y = 0; y < image->size; y++)
+        warp_row(image, place, y, scratch);
+}
+
+void image_rotate(struct image *image, double degrees, uint8_t *scratch)
+{
+    const double radians = degrees * (M_PI / 180);
+    const float cosine = (float)cos(radians), sine = (float)sin(radians);
+    const float last = (float)image->size - 1;
+    const struct place place = {.xx = cosine,
+                                .xy = -sine,
+                                .x0 = (last - (cosine * last - sine * last)) / 2,
+                                .yx = sine,
+                                .yy = cosine,
+                                .y0 = (last - (sine * last + cosine * last)) / 2};
+    image_warp(image, &place, scratch);
+}
+
+void image_shear_x(struct image *image, double level, uint8_t *scratch)
+{
+    const struct place place = {.xx = 1, .xy = (float)level, .yy = 1};
+    image_warp(image, &place, scratch);
+}
+
+void image_shear_y(struct image *image, double level, uint8_t *scratch)
+{
+    const struct place place = {.xx = 1, .yx = (float)level, .yy = 1};
+    image_warp(image, &place, scratch);
+}
+
+void image_translate_x(struct image *image, double pixels, uint8_t *scratch)
+{
+    const struct place place = {.xx = 1, .x0 = (float)pixels, .yy = 1};
+    image_warp(image, &place, scratch);
+}
+
+void image_translate_y(struct image *image, double pixels, uint8_t *scratch)
+{
+    const struct place place = {.xx = 1, .yy = 1, .y0 = (float)pixels};
+    image_warp(image, &place, scratch);
+}
+
+void image_cutout(struct image *image, uint32_t x, uint32_t y, uint32_t pad)
+{
+    const uint32_t size = image->size;
+    const uint32_t left = x > pad ? x - pad : 0, right = pad < size - x ? x + pad : size;
+    const uint32_t top = y > pad ? y - pad : 0, bottom = pad < size - y ? y + pad : size;
+    for (uint32_t row = top; row < bottom; row++)
+        memset(image->pixels + ((size_t)row * size + left) * image->channels, IMAGE_FILL,
+               (size_t)(right - left) * image->channels);
+}
