@@ -1,0 +1,168 @@
+#!/usr/bin/env python3
+"""Gives one network's weights and one batch to the engine and to PyTorch and compares what comes out.
+
+  agreement_test.py ENGINE_PEER [CASE...]
+
+Per case: logits in evaluation mode, logits, loss and gradients in training mode, and all tensors after a few optimizer steps.
+Logits' deviations are taken as they are, gradients' in shares of the tensor's largest gradient, those of tensors after steps in
+shares of the tensor's largest change. A tensor whose largest value is less than FLOOR of the network's counts as that large: what
+comes before a normalisation has a gradient of zero, and only rounding is left of it. Exit status 77 where there is no PyTorch, 1
+where a bound is exceeded.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+try:
+    import numpy
+    import torch
+except ImportError as missing:
+    print("SKIP: %s has no PyTorch (%s); Debian: apt-get install python3-torch" % (sys.executable, missing))
+    sys.exit(77)
+
+import efficientnet
+import exchange
+import optimizers
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+STEPS = 3
+FLOOR = 1e-3
+F32_BOUNDS = {"eval logits": 1e-4, "train logits": 1e-3, "gradients": 1e-3, "steps": 1e-2}
+
+RECIPES = {
+    "sgd": {"optimizer": "sgd", "learning_rate": 0.005, "momentum": 0.9, "weight_decay": 5e-4},
+    "rmsprop": {"optimizer": "rmsprop", "learning_rate": 0.0005, "momentum": 0.9, "decay": 0.9, "epsilon": 1e-3,
+                "weight_decay": 1e-5},
+}
+
+# name: network, pixels, channels, classes, batch, recipe, backend
+CASES = {
+    "reference-onednn": ("archscout-reference", 32, 3, 10, 32, "sgd", "onednn"),
+    "reference-rmsprop-onednn": ("archscout-reference", 32, 3, 10, 32, "rmsprop", "onednn"),
+    "reference-plain": ("archscout-reference", 16, 3, 10, 8, "rmsprop", "reference"),
+    "v2-b0-onednn": ("efficientnetv2-b0-small-images", 32, 3, 10, 16, "sgd", "onednn"),
+    "b0-onednn": ("efficientnet-b0", 64, 3, 100, 16, "sgd", "onednn"),
+    "odd-onednn": ("odd", 37, 1, 7, 24, "sgd", "onednn"),
+    "odd-plain": ("odd", 37, 1, 7, 24, "sgd", "reference"),
+}
+
+
+def make_network(case, recipe):
+    """A network whose statistics and BN parameters are not the initial ones, and a batch for it."""
+    name, size, channels, classes, batch = case[:5]
+    torch.manual_seed(7)
+    with open(os.path.join(HERE, "networks.json")) as file:
+        architecture = json.load(file)[name]
+    network = efficientnet.Network(architecture, channels, classes, recipe["bn_momentum"])
+    with torch.no_grad():
+        for key, value in network.named_parameters():
+            if not key.endswith("weight"):
+                value.add_(torch.randn_like(value), alpha=0.1)
+        for _ in range(20):
+            network(torch.randn(batch, size, size, channels))
+    images = torch.randn(batch, size, size, channels)
+    labels = torch.randint(classes, (batch,))
+    return architecture, network, images, labels
+
+
+def tensors_of(network, prefix=""):
+    return {prefix + key: value.detach().numpy().copy() for key, value in network.state_dict().items()}
+
+
+def run_torch(network, images, labels, recipe):
+    classes = network.fc.bias.numel()
+    targets = efficientnet.soft_targets(labels, labels, torch.ones(len(labels)), classes, recipe["label_smoothing"])
+    result = {}
+    network.eval()
+    with torch.no_grad():
+        result["eval.logits"] = network(images).numpy()
+    network.train()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    logits = network(images)
+    losses = efficientnet.cross_entropy(logits, targets)
+    losses.mean().backward()
+    result["train.logits"] = logits.detach().numpy()
+    result["train.loss"] = losses.sum().detach().numpy().reshape(1)
+    for key, value in network.named_parameters():
+        result["grad:" + key] = value.grad.numpy().copy()
+    network.load_state_dict(before)
+    optimizer = optimizers.make(recipe, efficientnet.parameter_groups(network, recipe["weight_decay"]))
+    step_losses = []
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        losses = efficientnet.cross_entropy(network(images), targets)
+        losses.mean().backward()
+        optimizer.step()
+        step_losses.append(float(losses.sum().detach()))
+    result["step.loss"] = numpy.array(step_losses, dtype="f4")
+    result.update(tensors_of(network))
+    return result
+
+
+def run_engine(program, job, tensors):
+    with tempfile.TemporaryDirectory() as folder:
+        job = dict(job, input=folder + "/in.safetensors", output=folder + "/out.safetensors")
+        exchange.save(job["input"], tensors)
+        with open(folder + "/job.json", "w") as file:
+            json.dump(job, file)
+        subprocess.run([program, folder + "/job.json"], check=True)
+        return exchange.load(job["output"])
+
+
+def kind_of(name):
+    if name.endswith(".logits"):
+        return name.replace(".", " ")
+    return "gradients" if name.startswith("grad:") or name == "train.loss" else "steps"
+
+
+def deviations(engine, peer, initial):
+    """The largest deviation of each kind, and where it is."""
+    assert set(engine) == set(peer), set(engine) ^ set(peer)
+    sizes = {name: numpy.abs(want - initial.get(name, 0)).max() for name, want in peer.items()}
+    worst = {}
+    for kind in F32_BOUNDS:
+        names = [name for name in peer if kind_of(name) == kind]
+        floor = FLOOR * max(sizes[name] for name in names if not name.endswith(".loss"))
+        shares = {}
+        for name in names:
+            assert engine[name].shape == peer[name].shape, (name, engine[name].shape, peer[name].shape)
+            far = float(numpy.abs(engine[name].astype("f8") - peer[name]).max())
+            shares[name] = far if kind.endswith("logits") else far / max(sizes[name], floor)
+        worst[kind] = max((share if share == share else float("inf"), name) for name, share in shares.items())
+    return worst
+
+
+def run_case(program, name):
+    case = CASES[name]
+    _, size, channels, classes, batch, recipe_name, backend = case
+    recipe = {"momentum": 0.9, "decay": 0.9, "epsilon": 1e-3, "label_smoothing": 0.1, "batch": batch, "image_size": size,
+              "bn_momentum": 0.9, "warmup_epochs": 0, "flip": False, "shift": 0}
+    recipe.update(RECIPES[recipe_name])
+    architecture, network, images, labels = make_network(case, recipe)
+    initial = tensors_of(network)
+    inputs = dict(initial, images=images.numpy(), labels=labels.numpy().astype("u4"))
+    if case[0] != "odd":  # the engine builds its own preset, so that a difference to networks.json is found
+        architecture = {"preset": case[0]}
+    job = {"backend": backend, "architecture": architecture, "recipe": recipe, "image_size": size,
+           "image_channels": channels, "classes": classes, "steps": STEPS}
+    engine = run_engine(program, job, inputs)
+    worst = deviations(engine, run_torch(network, images, labels, recipe), initial)
+    bad = [kind for kind, bound in F32_BOUNDS.items() if not worst[kind][0] <= bound]
+    text = ", ".join("%s %.1e (%s)" % (kind, far, where) for kind, (far, where) in worst.items())
+    print("%-28s %s%s" % (name, text, "  FAILED: " + ", ".join(bad) if bad else ""), flush=True)
+    return not bad
+
+
+def main():
+    torch.set_num_threads(1)
+    names = sys.argv[2:] or list(CASES)
+    print("PyTorch %s; bounds: %s" % (torch.__version__, F32_BOUNDS))
+    results = [run_case(sys.argv[1], name) for name in names]
+    return 0 if all(results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
