@@ -16,7 +16,8 @@ enum { TRAINER_PROTOCOL = 1 };
 #define TRAINER_ENV_DEVICE "ARCHSCOUT_DEVICE" /* "cpu" or "cuda:N" */
 #define TRAINER_ENV_DATA                                                                           \
     "ARCHSCOUT_DATA" /* directory of the data sets; unset: the trainer's own default */
-#define TRAINER_ENV_SLOT "ARCHSCOUT_SLOT" /* 0-based */
+#define TRAINER_ENV_SLOT "ARCHSCOUT_SLOT"   /* 0-based */
+#define TRAINER_ENV_SLOTS "ARCHSCOUT_SLOTS" /* how many the agent has */
 
 struct hello {
     uint32_t protocol; /* TRAINER_PROTOCOL; unpacking leaves it to the agent to refuse another */

@@ -257,12 +257,14 @@ int child_send(struct child *child, const struct wire_task *task)
 static int spawn(struct child *child, struct error *error)
 {
     const struct child_options *options = &child->options;
-    char slot[16];
+    char slot[16], slots[16];
     snprintf(slot, sizeof slot, "%u", options->slot);
+    snprintf(slots, sizeof slots, "%u", options->slots);
     const struct variable variables[] = {
         {TRAINER_ENV_DEVICE, options->device},
         {TRAINER_ENV_DATA, options->data},
         {TRAINER_ENV_SLOT, slot},
+        {TRAINER_ENV_SLOTS, slots},
         {"OMP_NUM_THREADS", "1"},
     };
     char **environment = NULL;

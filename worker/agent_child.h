@@ -24,8 +24,8 @@ struct child_options {
     const struct log *log; /* its standard error goes here, line by line */
     const char *path;
     const char *device;
-    const char *data; /* NULL = not told */
-    uint32_t slot;
+    const char *data;     /* NULL = not told */
+    uint32_t slot, slots; /* number, from 0, and of how many */
 };
 
 struct child_events {

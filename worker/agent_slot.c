@@ -20,6 +20,7 @@ void slot_init(struct slot *slot, struct agent_shared *shared, uint32_t index)
         .device = shared->options->device,
         .data = shared->options->data,
         .slot = index,
+        .slots = shared->options->slots,
     };
 }
 

@@ -4,6 +4,7 @@
 #include "proto/log.h"
 #include "proto/trainer_pipe.h"
 #include "worker/data/cache.h"
+#include "worker/machine.h"
 #include "worker/trainer.h"
 
 #include <errno.h>
@@ -39,6 +40,7 @@ static const char USAGE[] =
 
 struct settings {
     const char *device, *data, *backend;
+    uint32_t slots; /* trainers of this machine, this one included */
     bool list;
 };
 
@@ -77,12 +79,22 @@ static const char *environment(const char *name, const char *otherwise)
     return value && value[0] ? value : otherwise;
 }
 
+/* How many trainers share the machine; 1 where nobody says. */
+static uint32_t slots_read(const char *text)
+{
+    char *end;
+    const unsigned long count = strtoul(text, &end, 10);
+    return end == text || *end != '\0' || count == 0 || count > WIRE_SLOTS_MAX ? 1
+                                                                               : (uint32_t)count;
+}
+
 enum { SETTINGS_READ, SETTINGS_DONE, SETTINGS_WRONG };
 
 static int settings_read(int argc, char **argv, struct settings *ret_settings)
 {
     struct settings settings = {.device = environment(TRAINER_ENV_DEVICE, "cpu"),
-                                .data = environment(TRAINER_ENV_DATA, NULL)};
+                                .data = environment(TRAINER_ENV_DATA, NULL),
+                                .slots = slots_read(environment(TRAINER_ENV_SLOTS, ""))};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
         case OPTION_DEVICE:
@@ -310,11 +322,10 @@ static int take_standard_output(void)
     return frames;
 }
 
-/* Leaves a tenth of the machine's memory to others; 0 where it is not known. */
-static size_t memory_limit(void)
+/* A trainer's equal share of the machine's memory, a tenth left to others; 0 where nothing is known. */
+static size_t memory_limit(uint32_t slots)
 {
-    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
-    return pages > 0 && page_bytes > 0 ? (size_t)pages * (size_t)page_bytes / 10 * 9 : 0;
+    return machine_memory_bytes("/proc/self/cgroup", "/sys/fs/cgroup") / 10 * 9 / slots;
 }
 
 static int run_session(const struct settings *settings, const struct log *log,
@@ -328,7 +339,7 @@ static int run_session(const struct settings *settings, const struct log *log,
     struct trainer_options trainer_options = {.backend = backend,
                                               .catalog = catalog,
                                               .cache_directory = has_cache ? cache : NULL,
-                                              .memory_bytes_max = memory_limit()};
+                                              .memory_bytes_max = memory_limit(settings->slots)};
     struct trainer *trainer;
     int r = trainer_new(&trainer_options, &trainer, &error);
     if (r < 0) {
