@@ -149,6 +149,10 @@ void wire_task_to_message(const struct wire_task *task, struct wire_task_message
     message->seed = task->seed;
     message->epochs = task->epochs;
     message->micro_batches = task->micro_batches;
+    message->checkpoint_seconds = task->checkpoint_seconds;
+    message->checkpoint_path = (char *)task->checkpoint_path; /* packing only reads it */
+    ret_message->checkpoint = wire_checkpoint_to_message(&task->checkpoint);
+    message->checkpoint = task->checkpoint.bytes ? &ret_message->checkpoint : NULL;
 }
 
 /* Reads the parts, leaving what wire_task_validate checks to it. */
@@ -166,6 +170,7 @@ static int read_task(const Archscout__V1__Task *message, struct wire_task *task,
         .seed = message->seed,
         .epochs = message->epochs,
         .micro_batches = message->micro_batches,
+        .checkpoint_seconds = message->checkpoint_seconds,
     };
     int code =
         foreign_name_copy(message->search, "/search", task->search, sizeof task->search, error);
@@ -181,7 +186,15 @@ static int read_task(const Archscout__V1__Task *message, struct wire_task *task,
     code = recipe_from_message(message->recipe, &task->recipe, error);
     if (code < 0)
         return code;
-    return dataset_from_message(message->dataset, "/dataset", &task->dataset, error);
+    code = dataset_from_message(message->dataset, "/dataset", &task->dataset, error);
+    if (code < 0)
+        return code;
+    code =
+        wire_checkpoint_from_message(message->checkpoint, "/checkpoint", &task->checkpoint, error);
+    if (code < 0)
+        return code;
+    return wire_path_from_message(message->checkpoint_path, "/checkpoint_path",
+                                  task->checkpoint_path, error);
 }
 
 int wire_task_from_message(const Archscout__V1__Task *message, const char *pointer,
@@ -271,6 +284,7 @@ void wire_result_to_message(const struct wire_result *result,
     step_time->spread_s = result->step_time.spread_s;
     step_time->blocks = result->step_time.blocks;
     step_time->baseline_s = result->step_time.baseline_s;
+    step_time->contended = result->step_time.contended;
     Archscout__V1__Result *message = &ret_message->message;
     archscout__v1__result__init(message);
     message->outcome = (Archscout__V1__Outcome)result->outcome;
@@ -305,6 +319,7 @@ int wire_result_from_message(const Archscout__V1__Result *message, const char *p
         result.step_time.spread_s = message->step_time->spread_s;
         result.step_time.blocks = message->step_time->blocks;
         result.step_time.baseline_s = message->step_time->baseline_s;
+        result.step_time.contended = message->step_time->contended;
     }
     foreign_message_copy(message->message, result.message, sizeof result.message);
     int code = wire_result_validate(&result, error);

@@ -29,6 +29,7 @@ struct wire_task_message {
     struct architecture_message architecture, baseline;
     struct recipe_message recipe;
     Archscout__V1__Dataset dataset;
+    Archscout__V1__Checkpoint checkpoint;
 };
 
 struct datasets_message {
@@ -64,6 +65,15 @@ int datasets_from_message(Archscout__V1__Dataset *const *messages, size_t count,
 Archscout__V1__Epoch wire_epoch_to_message(const struct wire_epoch *metrics);
 int wire_epoch_from_message(const Archscout__V1__Epoch *message, const char *pointer,
                             struct wire_epoch *ret_metrics, struct error *error) MUST_USE;
+
+Archscout__V1__Checkpoint wire_checkpoint_to_message(const struct wire_checkpoint *checkpoint);
+/* A NULL message is no checkpoint. */
+int wire_checkpoint_from_message(const Archscout__V1__Checkpoint *message, const char *pointer,
+                                 struct wire_checkpoint *ret_checkpoint,
+                                 struct error *error) MUST_USE;
+/* An empty text is legal. */
+int wire_path_from_message(const char *text, const char *pointer, char ret_path[WIRE_PATH_SIZE],
+                           struct error *error) MUST_USE;
 
 void wire_result_to_message(const struct wire_result *result,
                             struct wire_result_message *ret_message);

@@ -41,6 +41,7 @@ static int pack_hello(const struct hello *hello, struct buffer *ret_bytes)
     body.device = (char *)hello->device; /* packing only reads it */
     body.n_datasets = hello->dataset_count;
     body.datasets = datasets.pointers;
+    body.checkpoints = hello->checkpoints;
     Archscout__V1__FromTrainer message = ARCHSCOUT__V1__FROM_TRAINER__INIT;
     message.body_case = ARCHSCOUT__V1__FROM_TRAINER__BODY_HELLO;
     message.hello = &body;
@@ -77,6 +78,18 @@ static int pack_result(const struct wire_result *result, struct buffer *ret_byte
     return message_pack(&message.base, ret_bytes);
 }
 
+static int pack_checkpoint(const struct wire_checkpoint_written *written, struct buffer *ret_bytes)
+{
+    Archscout__V1__Checkpoint checkpoint = wire_checkpoint_to_message(&written->checkpoint);
+    Archscout__V1__CheckpointWritten body = ARCHSCOUT__V1__CHECKPOINT_WRITTEN__INIT;
+    body.path = (char *)written->path; /* packing only reads it */
+    body.checkpoint = &checkpoint;
+    Archscout__V1__FromTrainer message = ARCHSCOUT__V1__FROM_TRAINER__INIT;
+    message.body_case = ARCHSCOUT__V1__FROM_TRAINER__BODY_CHECKPOINT;
+    message.checkpoint = &body;
+    return message_pack(&message.base, ret_bytes);
+}
+
 int trainer_message_pack(const struct trainer_message *message, struct buffer *ret_bytes)
 {
     switch (message->kind) {
@@ -88,6 +101,8 @@ int trainer_message_pack(const struct trainer_message *message, struct buffer *r
         return pack_epoch(&message->epoch, ret_bytes);
     case TRAINER_RESULT:
         return pack_result(&message->result, ret_bytes);
+    case TRAINER_CHECKPOINT:
+        return pack_checkpoint(&message->checkpoint, ret_bytes);
     }
     return -EINVAL;
 }
@@ -95,7 +110,7 @@ int trainer_message_pack(const struct trainer_message *message, struct buffer *r
 static int read_hello(const Archscout__V1__Hello *body, struct hello *ret_hello,
                       struct error *error)
 {
-    struct hello hello = {.protocol = body->protocol};
+    struct hello hello = {.protocol = body->protocol, .checkpoints = body->checkpoints};
     int code = foreign_name_copy(body->device, "/device", hello.device, sizeof hello.device, error);
     if (code == 0)
         code = datasets_from_message(body->datasets, body->n_datasets, hello.datasets, error);
@@ -115,12 +130,16 @@ static int read_progress(const Archscout__V1__Progress *body, struct wire_progre
     return 0;
 }
 
-static int read_result(const Archscout__V1__Result *body, struct wire_result *ret_result,
-                       struct error *error)
+static int read_checkpoint(const Archscout__V1__CheckpointWritten *body,
+                           struct wire_checkpoint_written *ret_written, struct error *error)
 {
-    if (body->outcome == ARCHSCOUT__V1__OUTCOME__OUTCOME_RETURNED)
-        return error_set(error, -EINVAL, "/result/outcome", "only a worker hands a task back");
-    return wire_result_from_message(body, "/result", ret_result, error);
+    if (!body->checkpoint || body->path[0] == '\0')
+        return error_set(error, -EINVAL, "/checkpoint", "must name a file");
+    int code = wire_path_from_message(body->path, "/checkpoint/path", ret_written->path, error);
+    if (code < 0)
+        return code;
+    return wire_checkpoint_from_message(body->checkpoint, "/checkpoint/checkpoint",
+                                        &ret_written->checkpoint, error);
 }
 
 int trainer_message_unpack(const void *bytes, size_t length, struct trainer_message *ret_message,
@@ -144,8 +163,12 @@ int trainer_message_unpack(const void *bytes, size_t length, struct trainer_mess
         return wire_epoch_from_message(message->epoch, "/epoch", &ret_message->epoch, error);
     case ARCHSCOUT__V1__FROM_TRAINER__BODY_RESULT:
         ret_message->kind = TRAINER_RESULT;
-        return read_result(message->result, &ret_message->result, error);
+        return wire_result_from_message(message->result, "/result", &ret_message->result, error);
+    case ARCHSCOUT__V1__FROM_TRAINER__BODY_CHECKPOINT:
+        ret_message->kind = TRAINER_CHECKPOINT;
+        return read_checkpoint(message->checkpoint, &ret_message->checkpoint, error);
     default:
-        return error_set(error, -EINVAL, "", "must be a hello, progress, epoch or result");
+        return error_set(error, -EINVAL, "",
+                         "must be a hello, progress, epoch, checkpoint or result");
     }
 }

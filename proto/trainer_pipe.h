@@ -2,7 +2,7 @@
  *
  * Agent to trainer, on the trainer's standard input: tasks, one after another; end of file means
  * finish and exit 0. Trainer to agent, on its standard output: a hello, once; then for each task
- * progress and epochs and, last, one result.
+ * progress, epochs and checkpoints and, last, one result.
  *
  * Errors of _pack and _unpack as in proto/worker_api.h. */
 #ifndef PROTO_TRAINER_PIPE_H
@@ -18,12 +18,15 @@ enum { TRAINER_PROTOCOL = 1 };
     "ARCHSCOUT_DATA" /* directory of the data sets; unset: the trainer's own default */
 #define TRAINER_ENV_SLOT "ARCHSCOUT_SLOT"   /* 0-based */
 #define TRAINER_ENV_SLOTS "ARCHSCOUT_SLOTS" /* how many the agent has */
+#define TRAINER_ENV_WORK                                                                           \
+    "ARCHSCOUT_WORK" /* the slot's own directory, for checkpoints; unset: none are written */
 
 struct hello {
     uint32_t protocol; /* TRAINER_PROTOCOL; unpacking leaves it to the agent to refuse another */
     char device[WIRE_DEVICE_SIZE];
     uint32_t dataset_count;
     struct dataset datasets[WIRE_DATASETS_MAX]; /* that this trainer can read; names are distinct */
+    bool checkpoints; /* it writes them, and on SIGTERM one more before it says RETURNED */
 };
 
 struct wire_progress {
@@ -35,6 +38,7 @@ enum trainer_message_kind {
     TRAINER_PROGRESS,
     TRAINER_EPOCH,
     TRAINER_RESULT,
+    TRAINER_CHECKPOINT,
 };
 
 struct trainer_message {
@@ -44,6 +48,7 @@ struct trainer_message {
         struct wire_progress progress;
         struct wire_epoch epoch;
         struct wire_result result;
+        struct wire_checkpoint_written checkpoint;
     };
 };
 

@@ -6,6 +6,7 @@
 
 #include "search/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* How an attempt ended. Values are those of worker.proto. */
@@ -15,7 +16,7 @@ enum wire_outcome {
     WIRE_OUTCOME_OUT_OF_MEMORY = 3, /* retried once with the batch in two parts */
     WIRE_OUTCOME_LOST = 4, /* trainer or machine died, hung or talked garbage: retried elsewhere */
     WIRE_OUTCOME_FAILED = 5,   /* the trainer refused the task; the message says why */
-    WIRE_OUTCOME_RETURNED = 6, /* the worker shut down; never a trainer's word */
+    WIRE_OUTCOME_RETURNED = 6, /* handed back: the worker shuts down, or the search was paused */
 };
 
 struct wire_epoch {
@@ -30,6 +31,7 @@ struct wire_step_time {
     double spread_s; /* median absolute deviation of the blocks */
     uint32_t blocks;
     double baseline_s; /* the baseline's median on the same device and shape */
+    bool contended;    /* the spread stayed above the limit however often it was measured */
 };
 
 enum { WIRE_MESSAGE_SIZE = 480 };

@@ -3,6 +3,7 @@
 #ifndef PROTO_WIRE_TASK_H
 #define PROTO_WIRE_TASK_H
 
+#include "proto/wire_checkpoint.h"
 #include "search/architecture.h"
 #include "search/dataset.h"
 #include "search/recipe.h"
@@ -24,6 +25,10 @@ struct wire_task {
     uint64_t seed;                            /* weights, shuffling, augmentation */
     uint32_t epochs;                          /* passes over the training images */
     uint32_t micro_batches;                   /* divides recipe.batch; 1 normally */
+    struct wire_checkpoint checkpoint;        /* to continue from; bytes 0: from the beginning */
+    uint32_t checkpoint_seconds;              /* write one so often; 0: never */
+    char checkpoint_path
+        [WIRE_PATH_SIZE]; /* agent to trainer: its file; "" where it could not be had */
 };
 
 /* What the task's networks are used for: the recipe's image size, or the data set's own where that

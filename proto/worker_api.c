@@ -222,6 +222,8 @@ int report_request_pack(const struct report_request *request, struct buffer *ret
     message.steps_total = request->steps_total;
     message.n_epochs = request->epoch_count;
     message.epochs = epoch_pointers;
+    Archscout__V1__Checkpoint checkpoint = wire_checkpoint_to_message(&request->checkpoint);
+    message.checkpoint = request->checkpoint.bytes ? &checkpoint : NULL;
     return message_pack(&message.base, ret_bytes);
 }
 
@@ -264,7 +266,10 @@ int report_request_unpack(const void *bytes, size_t length, struct report_reques
         return code;
     if (request.steps_done > request.steps_total)
         return error_set(error, -EINVAL, "/steps_done", "must not exceed steps_total");
-    code = read_epochs(message, &request, error);
+    code = wire_checkpoint_from_message(message->checkpoint, "/checkpoint", &request.checkpoint,
+                                        error);
+    if (code == 0)
+        code = read_epochs(message, &request, error);
     if (code == 0)
         *ret_request = request;
     return code;
@@ -274,6 +279,8 @@ int report_response_pack(const struct report_response *response, struct buffer *
 {
     Archscout__V1__ReportResponse message = ARCHSCOUT__V1__REPORT_RESPONSE__INIT;
     message.stop = response->stop;
+    message.hand_back = response->hand_back;
+    message.checkpoint_missing = response->checkpoint_missing;
     return message_pack(&message.base, ret_bytes);
 }
 
@@ -283,7 +290,9 @@ int report_response_unpack(const void *bytes, size_t length, struct report_respo
     CLEANUP(message_free_pointer) Archscout__V1__ReportResponse *message = NULL;
     int code = unpack(&archscout__v1__report_response__descriptor, bytes, length, &message, error);
     if (code == 0)
-        *ret_response = (struct report_response){.stop = message->stop};
+        *ret_response = (struct report_response){.stop = message->stop,
+                                                 .hand_back = message->hand_back,
+                                                 .checkpoint_missing = message->checkpoint_missing};
     return code;
 }
 

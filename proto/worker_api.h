@@ -68,10 +68,13 @@ struct report_request {
     uint64_t steps_done, steps_total; /* done <= total; both 0 before the trainer knows */
     uint32_t epoch_count;
     struct wire_epoch epochs[WIRE_EPOCHS_MAX]; /* finished since the last report */
+    struct wire_checkpoint checkpoint;         /* the newest that was uploaded; bytes 0: none */
 };
 
 struct report_response {
-    bool stop; /* end the attempt, no result is wanted */
+    bool stop;               /* end the attempt, no result is wanted */
+    bool hand_back;          /* write a checkpoint and hand the task back */
+    bool checkpoint_missing; /* the report's checkpoint is not there: upload it again */
 };
 
 struct result_request {

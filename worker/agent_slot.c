@@ -162,6 +162,9 @@ static void on_message(void *user, int code, const struct trainer_message *messa
     case TRAINER_EPOCH:
         take_epoch(slot, code, &message->epoch);
         break;
+    case TRAINER_CHECKPOINT:
+        note_progress(slot);
+        break;
     default:
         take_result(slot, code, &message->result);
     }

@@ -33,9 +33,10 @@ struct trainer;
 
 struct trainer_options {
     const struct backend *backend;
-    const struct catalog *catalog; /* outlives the trainer */
-    const char *cache_directory;   /* of packs; NULL: packs are not shared */
-    size_t memory_bytes_max;       /* a plan may need; 0 = no limit */
+    const struct catalog *catalog;    /* outlives the trainer */
+    const char *cache_directory;      /* of packs; NULL: packs are not shared */
+    size_t memory_bytes_max;          /* a plan may need; 0 = no limit */
+    const char *checkpoint_directory; /* NULL: no checkpoints are written */
 };
 
 /* Calls from inside trainer_run; any may be NULL. */
@@ -46,6 +47,10 @@ struct trainer_events {
     void (*on_progress)(void *context, uint64_t steps_done, uint64_t steps_total);
     void (*on_epoch)(void *context, const struct wire_epoch *epoch);
     void (*on_note)(void *context, const char *text); /* for the log */
+    /* Asked at every step boundary. True: write a checkpoint, where that can be done, and end with RETURNED. */
+    bool (*should_stop)(void *context);
+    /* A checkpoint is durable; the one before it is removed afterwards. */
+    void (*on_checkpoint)(void *context, const struct wire_checkpoint_written *checkpoint);
 };
 
 /* -ENOMEM, or what the engine said. */

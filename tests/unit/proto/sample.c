@@ -33,6 +33,12 @@ static struct dataset sample_dataset(void)
                             .test_images = 5400};
 }
 
+struct wire_checkpoint sample_checkpoint(void)
+{
+    return (struct wire_checkpoint){
+        .sha256 = {0xff, 0, 1, 2, [31] = 0x80}, .bytes = 123456789, .steps_done = 4711};
+}
+
 struct wire_task sample_task(void)
 {
     struct wire_task task = {
@@ -79,6 +85,9 @@ struct wire_task sample_task(void)
         .seed = UINT64_C(1) << 63,
         .epochs = 3,
         .micro_batches = 2,
+        .checkpoint = sample_checkpoint(),
+        .checkpoint_seconds = 60,
+        .checkpoint_path = "/var/tmp/archscout/checkpoint.safetensors",
     };
     task.baseline.head_channels = 320;
     return task;
@@ -95,7 +104,7 @@ struct wire_result sample_result(void)
         .outcome = WIRE_OUTCOME_DONE,
         .accuracy = 0.84375,
         .loss = 0.4140625,
-        .step_time = {0.0625, 0.001, 7, 0.03125},
+        .step_time = {0.0625, 0.001, 7, 0.03125, true},
         .seconds = 31.5,
         .first_step_s = 0.25,
         .images = 24000,
@@ -125,7 +134,8 @@ struct report_request sample_report(void)
                                      .epoch = 77,
                                      .steps_done = 100,
                                      .steps_total = 189,
-                                     .epoch_count = 2};
+                                     .epoch_count = 2,
+                                     .checkpoint = sample_checkpoint()};
     request.epochs[0] = sample_epoch(1);
     request.epochs[1] = sample_epoch(2);
     return request;
@@ -139,11 +149,21 @@ struct result_request sample_result_request(void)
 
 struct trainer_message sample_hello(void)
 {
-    struct trainer_message message = {
-        .kind = TRAINER_HELLO,
-        .hello = {.protocol = TRAINER_PROTOCOL, .device = "cpu", .dataset_count = 1}};
+    struct trainer_message message = {.kind = TRAINER_HELLO,
+                                      .hello = {.protocol = TRAINER_PROTOCOL,
+                                                .device = "cpu",
+                                                .dataset_count = 1,
+                                                .checkpoints = true}};
     message.hello.datasets[0] = sample_dataset();
     return message;
+}
+
+struct trainer_message sample_checkpoint_written(void)
+{
+    return (struct trainer_message){
+        .kind = TRAINER_CHECKPOINT,
+        .checkpoint = {.path = "/var/tmp/archscout/0/attempt-7-step-9.safetensors",
+                       .checkpoint = sample_checkpoint()}};
 }
 
 /* ---- comparison, field by field: padding is not compared ---- */
@@ -220,6 +240,13 @@ void same_dataset(const struct dataset *a, const struct dataset *b)
     assert_int_equal(a->test_images, b->test_images);
 }
 
+void same_checkpoint(const struct wire_checkpoint *a, const struct wire_checkpoint *b)
+{
+    assert_memory_equal(a->sha256, b->sha256, sizeof a->sha256);
+    assert_int_equal(a->bytes, b->bytes);
+    assert_int_equal(a->steps_done, b->steps_done);
+}
+
 void same_task(const struct wire_task *a, const struct wire_task *b)
 {
     assert_string_equal(a->search, b->search);
@@ -237,6 +264,9 @@ void same_task(const struct wire_task *a, const struct wire_task *b)
     assert_int_equal(a->seed, b->seed);
     assert_int_equal(a->epochs, b->epochs);
     assert_int_equal(a->micro_batches, b->micro_batches);
+    same_checkpoint(&a->checkpoint, &b->checkpoint);
+    assert_int_equal(a->checkpoint_seconds, b->checkpoint_seconds);
+    assert_string_equal(a->checkpoint_path, b->checkpoint_path);
 }
 
 void same_epoch(const struct wire_epoch *a, const struct wire_epoch *b)
@@ -258,6 +288,7 @@ void same_result(const struct wire_result *a, const struct wire_result *b)
     same_double(a->step_time.spread_s, b->step_time.spread_s);
     assert_int_equal(a->step_time.blocks, b->step_time.blocks);
     same_double(a->step_time.baseline_s, b->step_time.baseline_s);
+    assert_int_equal(a->step_time.contended, b->step_time.contended);
     same_double(a->seconds, b->seconds);
     same_double(a->first_step_s, b->first_step_s);
     assert_int_equal(a->images, b->images);

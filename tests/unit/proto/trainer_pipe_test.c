@@ -35,6 +35,7 @@ static void test_a_hello_arrives_as_it_was_sent(void **state)
     assert_int_equal(received.hello.protocol, TRAINER_PROTOCOL);
     assert_string_equal(received.hello.device, "cpu");
     assert_int_equal(received.hello.dataset_count, 1);
+    assert_true(received.hello.checkpoints);
     same_dataset(&message.hello.datasets[0], &received.hello.datasets[0]);
 }
 
@@ -137,15 +138,26 @@ static void test_a_message_of_no_kind_is_refused(void **state)
     buffer_release(&bytes);
 }
 
-static void test_a_trainer_cannot_hand_a_task_back(void **state)
+static void test_a_trainer_hands_a_task_back_with_a_checkpoint(void **state)
 {
     (void)state;
-    struct trainer_message message = {.kind = TRAINER_RESULT, .result = sample_result()};
-    message.result.outcome = WIRE_OUTCOME_RETURNED;
+    struct trainer_message message = sample_checkpoint_written();
     struct trainer_message received;
     struct error error;
-    assert_int_equal(send(&message, &received, &error), -EINVAL);
-    assert_string_equal(error.pointer, "/result/outcome");
+    assert_int_equal(send(&message, &received, &error), 0);
+    assert_int_equal(received.kind, TRAINER_CHECKPOINT);
+    assert_string_equal(received.checkpoint.path, message.checkpoint.path);
+    same_checkpoint(&received.checkpoint.checkpoint, &message.checkpoint.checkpoint);
+    message = (struct trainer_message){.kind = TRAINER_RESULT, .result = sample_result()};
+    message.result.outcome = WIRE_OUTCOME_RETURNED;
+    assert_int_equal(send(&message, &received, &error), 0);
+    assert_int_equal(received.result.outcome, WIRE_OUTCOME_RETURNED);
+    message = sample_checkpoint_written();
+    message.checkpoint.path[0] = '\0';
+    refused(&message, -EINVAL, "/checkpoint");
+    message = sample_checkpoint_written();
+    message.checkpoint.checkpoint.bytes = 0;
+    refused(&message, -EINVAL, "/checkpoint/checkpoint/bytes");
 }
 
 static void test_damaged_messages_do_no_harm(void **state)
@@ -157,6 +169,7 @@ static void test_damaged_messages_do_no_harm(void **state)
         {.kind = TRAINER_PROGRESS, .progress = {300, 70000}},
         {.kind = TRAINER_EPOCH, .epoch = sample_epoch(2)},
         {.kind = TRAINER_RESULT, .result = sample_result()},
+        sample_checkpoint_written(),
     };
     for (size_t k = 0; k < ARRAY_LENGTH(samples); k++) {
         struct buffer bytes;
@@ -188,7 +201,7 @@ int main(void)
         cmocka_unit_test(test_wrong_fields_are_refused),
         cmocka_unit_test(test_values_that_are_not_finite_are_told_apart),
         cmocka_unit_test(test_a_message_of_no_kind_is_refused),
-        cmocka_unit_test(test_a_trainer_cannot_hand_a_task_back),
+        cmocka_unit_test(test_a_trainer_hands_a_task_back_with_a_checkpoint),
         cmocka_unit_test(test_damaged_messages_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,7 +74,7 @@ static void make_sample(const struct kind *kind, union any *ret_value)
     else if (kind == &report_request_kind)
         ret_value->report_request = sample_report();
     else if (kind == &report_response_kind)
-        ret_value->report_response = (struct report_response){true};
+        ret_value->report_response = (struct report_response){true, true, true};
     else if (kind == &result_request_kind)
         ret_value->result_request = sample_result_request();
     else
@@ -177,10 +177,13 @@ static void test_reports_arrive_as_they_were_sent(void **state)
     assert_int_equal(b->steps_total, 189);
     assert_int_equal(b->epoch_count, 2);
     same_epoch(&value.report_request.epochs[1], &b->epochs[1]);
+    same_checkpoint(&value.report_request.checkpoint, &b->checkpoint);
     free(received);
     make_sample(&report_response_kind, &value);
     received = sent(&report_response_kind, &value);
     assert_true(received->report_response.stop);
+    assert_true(received->report_response.hand_back);
+    assert_true(received->report_response.checkpoint_missing);
     free(received);
 }
 
