@@ -54,7 +54,8 @@ static void test_steps_equal_the_reference(void **state)
                                               .decayed = DECAYED};
     for (int step = 0; step < STEPS; step++) {
         assert_int_equal(sgd_launch(&slabs, &constants, NULL), 0);
-        optimizer_step(&recipe, 0.05, &reference);
+        const struct optimizer_update update = {0.05, (uint64_t)step};
+        assert_int_equal(optimizer_step(&recipe, &update, &reference), 0);
     }
     if (device_read(got, slabs.values, sizeof got, &error) < 0)
         fail_msg("%s", error.message);

@@ -222,6 +222,26 @@ static void test_units_that_pass_in_several_chunks(void **state)
     check_on(backend_onednn(), &options);
 }
 
+/* Branches that end in an activation and that do not, several in a row, in one chunk and in many, in parts of the batch. */
+static void test_dropped_branches_and_features(void **state)
+{
+    (void)state;
+    static const struct stage stages[] = {{BLOCK_MBCONV, 3, 3, 2, 2500, 1, 17},
+                                          {BLOCK_FUSED_MBCONV, 3, 3, 4, 0, 1, 17},
+                                          {BLOCK_CONV, 3, 3, 1, 0, 1, 17},
+                                          {BLOCK_MBCONV, 2, 3, 2, 0, 2, 17}};
+    for (size_t s = 0; s <= ARRAY_LENGTH(stages); s++) {
+        struct small_network network = with_stage(stages[s % ARRAY_LENGTH(stages)]);
+        network.batch = 8;
+        struct plan_options options =
+            s < ARRAY_LENGTH(stages) ? small_options(&network) : several_chunks();
+        options.recipe.stochastic_depth = 0.6;
+        options.recipe.dropout = 0.4;
+        for (options.micro_batches = 1; options.micro_batches <= 2; options.micro_batches++)
+            check_on(backend_onednn(), &options);
+    }
+}
+
 static void test_every_kernel_set_of_the_build(void **state)
 {
     (void)state;
@@ -241,6 +261,39 @@ static void test_every_kernel_set_of_the_build(void **state)
         print_message("SKIP: this processor has no AVX2, kernels of 16 lanes are not tested\n");
 }
 
+static void mix(struct session *session, const struct plan_options *options)
+{
+    for (uint32_t n = 0; n < options->recipe.batch; n += 2) {
+        plan_partners(session->plan)[n] = n % options->problem.classes;
+        plan_shares(session->plan)[n] = 0.7f;
+    }
+}
+
+static void check_curve(const struct plan_options *options, bool mixed)
+{
+    struct session got = session_open(backend_onednn(), options);
+    struct session want = session_open(backend_reference(), options);
+    struct batch_result of_got, of_want;
+    session_fill(&got, options, 3);
+    session_fill(&want, options, 3);
+    if (mixed) {
+        mix(&got, options);
+        mix(&want, options);
+    }
+    for (int step = 0; step < 10; step++) {
+        assert_int_equal(plan_step(got.plan, 0.02, &of_got), 0);
+        assert_int_equal(plan_step(want.plan, 0.02, &of_want), 0);
+        const float a = (float)of_got.loss, b = (float)of_want.loss;
+        assert_close("loss", &a, &b, 1, 1e-3);
+    }
+    assert_int_equal(plan_evaluate(got.plan, options->recipe.batch, &of_got), 0);
+    assert_int_equal(plan_evaluate(want.plan, options->recipe.batch, &of_want), 0);
+    const float a = (float)of_got.loss, b = (float)of_want.loss;
+    assert_close("evaluation", &a, &b, 1, 1e-3);
+    session_close(&got);
+    session_close(&want);
+}
+
 /* Ten steps on one batch. Training amplifies what two correct backends round differently by about 1.5 a step at this
  * learning rate: 1e-6 of the first loss may grow to 1e-4, and 1e-3 is allowed. A wrong gradient differs by 1e-1. */
 static void test_loss_curves_of_ten_steps_agree(void **state)
@@ -249,23 +302,20 @@ static void test_loss_curves_of_ten_steps_agree(void **state)
     struct small_network network = with_stage((struct stage){BLOCK_MBCONV, 2, 3, 4, 2500, 1, 17});
     network.size = 12;
     network.batch = 16;
-    struct plan_options options = small_options(&network);
-    static const enum optimizer_kind optimizers[] = {OPTIMIZER_SGD, OPTIMIZER_RMSPROP};
+    const struct plan_options plain = small_options(&network);
+    struct plan_options full = plain;
+    full.recipe.clip_norm = 2;
+    full.recipe.ema_decay = 0.99;
+    full.recipe.dropout = 0.3;
+    full.recipe.stochastic_depth = 0.4;
+    full.micro_batches = 2;
+    static const enum optimizer_kind optimizers[] = {OPTIMIZER_SGD, OPTIMIZER_RMSPROP,
+                                                     OPTIMIZER_ADAMW};
     for (size_t o = 0; o < ARRAY_LENGTH(optimizers); o++) {
-        options.recipe.optimizer = optimizers[o];
-        struct session got = session_open(backend_onednn(), &options);
-        struct session want = session_open(backend_reference(), &options);
-        session_fill(&got, &options, 3);
-        session_fill(&want, &options, 3);
-        for (int step = 0; step < 10; step++) {
-            struct batch_result of_got, of_want;
-            assert_int_equal(plan_step(got.plan, 0.02, &of_got), 0);
-            assert_int_equal(plan_step(want.plan, 0.02, &of_want), 0);
-            const float a = (float)of_got.loss, b = (float)of_want.loss;
-            assert_close("loss", &a, &b, 1, 1e-3);
-        }
-        session_close(&got);
-        session_close(&want);
+        struct plan_options options = plain;
+        options.recipe.optimizer = full.recipe.optimizer = optimizers[o];
+        check_curve(&options, false);
+        check_curve(&full, true);
     }
 }
 
@@ -282,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_batches_of_one_and_seventeen),
         cmocka_unit_test(test_blocks_with_residual_expansion_and_gate),
         cmocka_unit_test(test_units_that_pass_in_several_chunks),
+        cmocka_unit_test(test_dropped_branches_and_features),
         cmocka_unit_test(test_every_kernel_set_of_the_build),
         cmocka_unit_test(test_loss_curves_of_ten_steps_agree),
     };

@@ -91,7 +91,7 @@ static void test_poisoned_buffers_do_not_change_a_bit(void **state)
 static void test_training_lowers_the_loss(void **state)
 {
     struct plan_options options = small_options(&NETWORK);
-    static const enum optimizer_kind kinds[] = {OPTIMIZER_SGD, OPTIMIZER_RMSPROP};
+    static const enum optimizer_kind kinds[] = {OPTIMIZER_SGD, OPTIMIZER_RMSPROP, OPTIMIZER_ADAMW};
     for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
         options.recipe.optimizer = kinds[i];
         struct session session = session_open(*state, &options);

@@ -31,7 +31,7 @@ enum { ENTRIES_MAX = 6 };
 
 static void check_parameter(struct network_case *c, const char *name)
 {
-    char gradient_name[64];
+    char gradient_name[80];
     size_t count = 0;
     struct batch_result result;
     c->name = name;
@@ -46,12 +46,11 @@ static void check_parameter(struct network_case *c, const char *name)
     free(gradient);
 }
 
-static void check_network(const struct small_network *network)
+static void check_options(const struct plan_options *options)
 {
-    const struct plan_options options = small_options(network);
-    struct network_case c = {.session = session_open(backend_reference(), &options),
-                             .batch = network->batch};
-    session_fill(&c.session, &options, 3);
+    struct network_case c = {.session = session_open(backend_reference(), options),
+                             .batch = options->recipe.batch};
+    session_fill(&c.session, options, 3);
     for (size_t i = 0; i < plan_tensor_count(c.session.plan); i++) {
         struct tensor_info info;
         plan_tensor_info(c.session.plan, i, &info);
@@ -77,7 +76,8 @@ static struct small_network network_of(struct stage stage)
 static void check_stage(struct stage stage)
 {
     const struct small_network network = network_of(stage);
-    check_network(&network);
+    const struct plan_options options = small_options(&network);
+    check_options(&options);
 }
 
 static void test_mbconv(void **state)
@@ -114,6 +114,21 @@ static void test_residuals_in_a_row_share_their_gradient(void **state)
     check_stage((struct stage){BLOCK_MBCONV, 3, 3, 2, 0, 1, 4});
 }
 
+static void test_dropped_branches_and_features(void **state)
+{
+    (void)state;
+    static const struct stage stages[] = {{BLOCK_MBCONV, 2, 3, 2, 5000, 1, 4},
+                                          {BLOCK_CONV, 2, 3, 1, 0, 1, 4}};
+    for (size_t s = 0; s < ARRAY_LENGTH(stages); s++) {
+        struct small_network network = network_of(stages[s]);
+        network.batch = 5;
+        struct plan_options options = small_options(&network);
+        options.recipe.stochastic_depth = 0.6;
+        options.recipe.dropout = 0.3;
+        check_options(&options);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +137,7 @@ int main(void)
         cmocka_unit_test(test_fused_mbconv),
         cmocka_unit_test(test_fused_mbconv_with_expansion_one_and_plain_conv),
         cmocka_unit_test(test_residuals_in_a_row_share_their_gradient),
+        cmocka_unit_test(test_dropped_branches_and_features),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -138,7 +138,7 @@ void session_fill(struct session *session, const struct plan_options *options, u
 
 float *session_tensor(struct session *session, const char *name, size_t *ret_count)
 {
-    const char *bare = strncmp(name, "grad:", 5) == 0 ? name + 5 : name;
+    const char *colon = strchr(name, ':'), *bare = colon ? colon + 1 : name;
     for (size_t i = 0; i < plan_tensor_count(session->plan); i++) {
         struct tensor_info info;
         plan_tensor_info(session->plan, i, &info);
@@ -182,10 +182,10 @@ void assert_sessions_close(struct session *got, struct session *want, uint32_t l
 
 void assert_sessions_equal(struct session *a, struct session *b)
 {
-    for (size_t i = 0; i < plan_tensor_count(a->plan); i++) {
+    for (size_t i = 0; i < plan_state_count(a->plan); i++) {
         struct tensor_info info;
         size_t count = 0;
-        plan_tensor_info(a->plan, i, &info);
+        plan_state_info(a->plan, i, &info);
         float *of_a = session_tensor(a, info.name, &count);
         float *of_b = session_tensor(b, info.name, &count);
         assert_memory_equal(of_a, of_b, count * sizeof *of_a);

@@ -52,7 +52,7 @@ float *session_tensor(struct session *session, const char *name, size_t *ret_cou
 /* Compares all gradients, statistics and logits of two sessions, each tensor against the largest of its values. */
 void assert_sessions_close(struct session *got, struct session *want, uint32_t logits,
                            double tolerance);
-/* Every parameter the same to the bit. */
+/* Every parameter, average and state of the optimizer the same to the bit. */
 void assert_sessions_equal(struct session *a, struct session *b);
 
 #endif

@@ -10,6 +10,8 @@
 #include "worker/engine/engine.h"
 #include "worker/engine/graph.h"
 
+struct optimizer_update;
+
 struct device {
     size_t bytes_max; /* 0 = no limit; set by the engine */
     size_t
@@ -23,9 +25,11 @@ struct program {
 
 /* One micro-batch. */
 struct part {
-    const float *images;    /* (images, size, size, channels) */
-    const uint32_t *labels; /* (images) */
-    float *logits;          /* out: (images, classes) */
+    const float *images;      /* (images, size, size, channels) */
+    const uint32_t *labels;   /* (images) */
+    const uint32_t *partners; /* (images), see plan_partners; NULL in evaluation */
+    const float *shares;
+    float *logits; /* out: (images, classes) */
     /* What is multiplied in training: the branch of every block with a residual, before that is added, (blocks, images),
      * and what the last layer reads, (images, features). NULL: 1. */
     const float *branches, *features;
@@ -35,7 +39,8 @@ struct part {
     bool keep_statistics; /* BN's running statistics stay as they are */
 };
 
-enum value_class { VALUE_PARAMETER, VALUE_GRADIENT };
+/* A parameter, its moving average, the optimizer's states and the gradient of a trained one. */
+enum value_class { VALUE_PARAMETER, VALUE_AVERAGE, VALUE_STATE_0, VALUE_STATE_1, VALUE_GRADIENT };
 
 struct backend {
     const char *name;
@@ -49,13 +54,15 @@ struct backend {
     /* Forward in training mode, loss with label smoothing, backward; gradients are of the loss over the whole batch's
      * images. Loss is the sum over the part; not finite is not an error here. */
     int (*train)(struct program *program, const struct part *part, struct batch_result *ret_result);
-    void (*update)(struct program *program, double learning_rate);
-    /* Forward with running statistics, loss without smoothing. */
+    /* optimizer_step over all parameters. */
+    int (*update)(struct program *program, const struct optimizer_update *update);
+    /* Forward with running statistics, loss without smoothing; of the moving averages where the recipe keeps them. */
     int (*infer)(struct program *program, const struct part *part, struct batch_result *ret_result);
-    /* A parameter (or its gradient, if trained) in the graph's order of dimensions. */
+    /* Values that the plan has, in the graph's order of dimensions. Gradients are not written. */
     int (*read)(struct program *program, enum value_class class, size_t parameter,
                 float *ret_values);
-    int (*write)(struct program *program, size_t parameter, const float *values);
+    int (*write)(struct program *program, enum value_class class, size_t parameter,
+                 const float *values);
     void (*poison)(struct program *program); /* see plan_poison */
 };
 

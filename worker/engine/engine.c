@@ -1,29 +1,13 @@
 #include "worker/engine/engine.h"
 
-#include "worker/engine/backend.h"
+#include "worker/engine/optimizer.h"
+#include "worker/engine/plan.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct engine {
-    const struct backend *backend;
-    struct device *device;
-    bool has_plan;
-};
-
-struct plan {
-    struct engine *engine;
-    struct graph *graph;
-    struct program *program;
-    float *images, *logits; /* (batch, size, size, channels), (batch, classes) */
-    uint32_t *labels;       /* (batch) */
-    uint32_t batch, parts;
-};
-
-static const char GRADIENT_PREFIX[] = "grad:";
 
 const struct backend *backend_find(const char *name)
 {
@@ -91,38 +75,78 @@ static int options_validate(const struct plan_options *options, struct error *er
     return 0;
 }
 
-static int plan_allocate(struct plan *plan, const struct plan_options *options, struct error *error)
+static size_t image_floats(const struct plan_options *options)
 {
     const struct problem *problem = &options->problem;
-    const size_t batch = options->recipe.batch;
-    const size_t pixels =
-        batch * problem->image_size * problem->image_size * problem->image_channels;
-    plan->batch = options->recipe.batch;
-    plan->parts = options->micro_batches;
-    plan->images = calloc(pixels, sizeof *plan->images);
-    plan->labels = calloc(batch, sizeof *plan->labels);
-    plan->logits = calloc(batch * problem->classes, sizeof *plan->logits);
-    if (plan->images && plan->labels && plan->logits)
-        return 0;
-    return error_set(error, -ENOMEM, "", "the batch buffers need %zu bytes",
-                     pixels * sizeof(float) + batch * (problem->classes + 1) * sizeof(float));
+    return (size_t)options->recipe.batch * problem->image_size * problem->image_size *
+           problem->image_channels;
 }
 
-static int weights_write(struct plan *plan, uint64_t seed, struct error *error)
+static int plan_allocate(struct plan *plan, struct error *error)
 {
-    const struct graph *graph = plan->graph;
+    const struct plan_options *options = &plan->options;
+    const size_t batch = options->recipe.batch, classes = options->problem.classes;
+    plan->images = calloc(image_floats(options), sizeof *plan->images);
+    plan->labels = calloc(batch, sizeof *plan->labels);
+    plan->partners = calloc(batch, sizeof *plan->partners);
+    plan->shares = calloc(batch, sizeof *plan->shares);
+    plan->logits = calloc(batch * classes, sizeof *plan->logits);
+    if (!plan->images || !plan->labels || !plan->partners || !plan->shares || !plan->logits)
+        return error_set(error, -ENOMEM, "", "the batch buffers need %zu bytes",
+                         (image_floats(options) + batch * (classes + 3)) * sizeof(float));
+    for (size_t n = 0; n < batch; n++)
+        plan->shares[n] = 1.0f;
+    return 0;
+}
+
+static size_t longest_parameter(const struct graph *graph)
+{
     size_t longest = 0;
     for (size_t i = 0; i < graph->parameter_count; i++)
         if (graph->parameters[i].elements > longest)
             longest = graph->parameters[i].elements;
-    float *values = malloc(longest * sizeof *values);
+    return longest;
+}
+
+/* The averages begin with the initial weights. */
+static int parameter_write(struct plan *plan, size_t parameter, const float *values)
+{
+    const struct backend *backend = plan->engine->backend;
+    int r = backend->write(plan->program, VALUE_PARAMETER, parameter, values);
+    if (r == 0 && plan_has_tensor(plan, (struct tensor_key){VALUE_AVERAGE, parameter}))
+        r = backend->write(plan->program, VALUE_AVERAGE, parameter, values);
+    return r;
+}
+
+static int weights_write(struct plan *plan, struct error *error)
+{
+    const struct graph *graph = plan->graph;
+    float *values = malloc(longest_parameter(graph) * sizeof *values);
     int r = values ? 0 : -ENOMEM;
     for (size_t i = 0; r == 0 && i < graph->parameter_count; i++) {
-        graph_initial_values(graph, i, seed, values);
-        r = plan->engine->backend->write(plan->program, i, values);
+        graph_initial_values(graph, i, plan->options.seed, values);
+        r = parameter_write(plan, i, values);
     }
     free(values);
     return r < 0 ? error_set(error, r, "", "the initial weights could not be written") : 0;
+}
+
+static int plan_build(struct plan *plan, struct error *error)
+{
+    const struct plan_options *options = &plan->options;
+    int r = plan_allocate(plan, error);
+    if (r < 0)
+        return r;
+    r = graph_new(&options->architecture, &options->problem, &plan->graph);
+    if (r < 0)
+        return error_set(error, r, "", "out of memory for the network graph");
+    r = masks_init(&plan->masks, options->recipe.batch / options->micro_batches,
+                   plan->graph->block_count, plan->graph->features);
+    if (r < 0)
+        return error_set(error, r, "", "out of memory for the masks");
+    r = plan->engine->backend->compile(plan->engine->device, plan->graph, options, &plan->program,
+                                       error);
+    return r < 0 ? r : weights_write(plan, error);
 }
 
 int plan_new(struct engine *engine, const struct plan_options *options, struct plan **ret_plan,
@@ -136,27 +160,16 @@ int plan_new(struct engine *engine, const struct plan_options *options, struct p
     if (!plan)
         return error_set(error, -ENOMEM, "", "out of memory");
     plan->engine = engine;
+    plan->options = *options;
     engine->has_plan = true;
     engine->device->bytes_needed = 0;
-    r = plan_allocate(plan, options, error);
-    if (r < 0)
-        goto fail;
-    r = graph_new(&options->architecture, &options->problem, &plan->graph);
+    r = plan_build(plan, error);
     if (r < 0) {
-        error_set(error, r, "", "out of memory for the network graph");
-        goto fail;
+        plan_free(plan);
+        return r;
     }
-    r = engine->backend->compile(engine->device, plan->graph, options, &plan->program, error);
-    if (r < 0)
-        goto fail;
-    r = weights_write(plan, options->seed, error);
-    if (r < 0)
-        goto fail;
     *ret_plan = plan;
     return 0;
-fail:
-    plan_free(plan);
-    return r;
 }
 
 void plan_free(struct plan *plan)
@@ -166,8 +179,11 @@ void plan_free(struct plan *plan)
     if (plan->program)
         plan->engine->backend->release(plan->program);
     graph_free(plan->graph);
+    masks_release(&plan->masks);
     free(plan->images);
     free(plan->labels);
+    free(plan->partners);
+    free(plan->shares);
     free(plan->logits);
     plan->engine->has_plan = false;
     free(plan);
@@ -193,6 +209,16 @@ uint32_t *plan_labels(struct plan *plan)
     return plan->labels;
 }
 
+uint32_t *plan_partners(struct plan *plan)
+{
+    return plan->partners;
+}
+
+float *plan_shares(struct plan *plan)
+{
+    return plan->shares;
+}
+
 const float *plan_logits(const struct plan *plan)
 {
     return plan->logits;
@@ -201,111 +227,4 @@ const float *plan_logits(const struct plan *plan)
 void plan_poison(struct plan *plan)
 {
     plan->engine->backend->poison(plan->program);
-}
-
-static struct part part_at(const struct plan *plan, uint32_t index)
-{
-    const struct problem *problem = &plan->graph->problem;
-    const uint32_t count = plan->batch / plan->parts;
-    const size_t first = (size_t)index * count;
-    const size_t image =
-        (size_t)problem->image_size * problem->image_size * problem->image_channels;
-    return (struct part){.images = plan->images + first * image,
-                         .labels = plan->labels + first,
-                         .logits = plan->logits + first * problem->classes,
-                         .count = count,
-                         .first = index == 0};
-}
-
-static int train_parts(struct plan *plan, bool keep_statistics, struct batch_result *ret_result)
-{
-    struct batch_result sum = {0};
-    for (uint32_t i = 0; i < plan->parts; i++) {
-        struct part part = part_at(plan, i);
-        struct batch_result result;
-        part.keep_statistics = keep_statistics;
-        int r = plan->engine->backend->train(plan->program, &part, &result);
-        if (r < 0)
-            return r;
-        sum.loss += result.loss;
-        sum.correct += result.correct;
-    }
-    if (!isfinite(sum.loss))
-        return -EDOM;
-    *ret_result = sum;
-    return 0;
-}
-
-int plan_step(struct plan *plan, double learning_rate, struct batch_result *ret_result)
-{
-    int r = train_parts(plan, false, ret_result);
-    if (r < 0)
-        return r;
-    plan->engine->backend->update(plan->program, learning_rate);
-    return 0;
-}
-
-int plan_gradients(struct plan *plan, struct batch_result *ret_result)
-{
-    return train_parts(plan, true, ret_result);
-}
-
-int plan_evaluate(struct plan *plan, uint32_t count, struct batch_result *ret_result)
-{
-    assert(count <= plan->batch);
-    struct batch_result sum = {0};
-    for (uint32_t i = 0, done = 0; done < count; i++) {
-        struct part part = part_at(plan, i);
-        struct batch_result result;
-        if (part.count > count - done)
-            part.count = count - done;
-        int r = plan->engine->backend->infer(plan->program, &part, &result);
-        if (r < 0)
-            return r;
-        sum.loss += result.loss;
-        sum.correct += result.correct;
-        done += part.count;
-    }
-    if (!isfinite(sum.loss))
-        return -EDOM;
-    *ret_result = sum;
-    return 0;
-}
-
-size_t plan_tensor_count(const struct plan *plan)
-{
-    return plan->graph->parameter_count;
-}
-
-void plan_tensor_info(const struct plan *plan, size_t index, struct tensor_info *ret_info)
-{
-    assert(index < plan->graph->parameter_count);
-    const struct graph_parameter *parameter = &plan->graph->parameters[index];
-    struct tensor_info info = {.dimension_count = parameter->dimension_count,
-                               .elements = parameter->elements};
-    static_assert(sizeof info.name == sizeof parameter->name, "names are copied whole");
-    memcpy(info.name, parameter->name, sizeof info.name);
-    memcpy(info.dimensions, parameter->dimensions, sizeof info.dimensions);
-    *ret_info = info;
-}
-
-int plan_tensor_read(struct plan *plan, const char *name, float *ret_values)
-{
-    const size_t prefix = sizeof GRADIENT_PREFIX - 1;
-    const bool gradient = strncmp(name, GRADIENT_PREFIX, prefix) == 0;
-    const size_t index = graph_parameter_find(plan->graph, gradient ? name + prefix : name);
-    if (index == plan->graph->parameter_count)
-        return -ENOENT;
-    if (gradient && !parameter_trained(plan->graph->parameters[index].kind))
-        return -ENOENT;
-    return plan->engine->backend->read(plan->program, gradient ? VALUE_GRADIENT : VALUE_PARAMETER,
-                                       index, ret_values);
-}
-
-int plan_tensor_write(struct plan *plan, const char *name, const float *values)
-{
-    const size_t index = graph_parameter_find(plan->graph, name);
-    if (index == plan->graph->parameter_count)
-        return -ENOENT;
-    return plan->engine->backend->write(plan->program, index, values);
 }

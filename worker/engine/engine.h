@@ -54,23 +54,43 @@ size_t plan_bytes(const struct plan *plan);
 float *plan_images(struct plan *plan);
 uint32_t *plan_labels(struct plan *plan);
 
+/* Beside the labels: a second label of each image, and the share of the first (mixup, cutmix). A training step's target is
+ * share * onehot(label) + (1 - share) * onehot(partner), smoothed; evaluation knows the labels only. (batch) each; shares are 1
+ * at first, and setting them back is the caller's work. */
+uint32_t *plan_partners(struct plan *plan);
+float *plan_shares(struct plan *plan);
+
 struct batch_result {
     double
         loss; /* sum over images of the cross-entropy; training: with label smoothing, evaluation: without */
-    uint32_t correct; /* images whose largest logit is the label */
+    uint32_t correct; /* images whose largest logit is the label, the first of two */
 };
 
-/* One training step on the whole batch: forward, loss, backward, optimizer. -EDOM when the loss is not finite; the weights
- * are then as before (BN's running statistics are not), and the step counts for nothing. */
+/* One training step on the whole batch: forward, loss, backward, clipping, optimizer, averages. -EDOM when the loss is not
+ * finite, or the gradients' norm where the recipe clips it; the weights are then as before (BN's running statistics are not),
+ * and the step counts for nothing. */
 int plan_step(struct plan *plan, double learning_rate, struct batch_result *ret_result) MUST_USE;
-/* Forward with running statistics on the first `count` images of the batch buffer. -EDOM as above. */
+/* Forward with running statistics on the first `count` images of the batch buffer, with the moving averages of weights and
+ * statistics where the recipe keeps them (ema_decay > 0). -EDOM as above. */
 int plan_evaluate(struct plan *plan, uint32_t count, struct batch_result *ret_result) MUST_USE;
 
+/* The same weights, optimizer state, averages and step count at another image size and dropout (progressive learning). Buffers
+ * from plan_images before are gone, the new ones zero; the others stay. What the library has built for a size it finds again.
+ * -EINVAL and -ENOMEM leave the plan as it was. -ENOTRECOVERABLE, where the old size could not be built again either: only
+ * plan_free may follow. */
+int plan_resize(struct plan *plan, uint32_t image_size, double dropout,
+                struct error *error) MUST_USE;
+
+/* Steps done: what the rates of averages and AdamW, and the numbers behind dropout and stochastic depth go by. */
+uint64_t plan_step_count(const struct plan *plan);
+void plan_set_step_count(struct plan *plan, uint64_t steps);
+
 /* ---- tensors by name, for tests and checkpoints: "stem.weight", "stem.bn.scale", "stem.bn.shift", "stem.bn.mean",
- * "stem.bn.variance", "blocks_0.se_r.bias", "fc.weight", ... and "grad:" before a parameter's name ---- */
+ * "stem.bn.variance", "blocks_0.se_r.bias", "fc.weight", ... and before such a name "ema:", "state0:", "state1:" (the
+ * optimizer's, of trained parameters) and "grad:" (the same; not to be written), where the plan has them ---- */
 size_t plan_tensor_count(const struct plan *plan);
 struct tensor_info {
-    char name[48];
+    char name[64];
     uint32_t dimension_count;
     uint32_t dimensions[4];
     size_t elements;
@@ -79,9 +99,13 @@ void plan_tensor_info(const struct plan *plan, size_t index, struct tensor_info 
 int plan_tensor_read(struct plan *plan, const char *name, float *ret_values) MUST_USE; /* -ENOENT */
 int plan_tensor_write(struct plan *plan, const char *name,
                       const float *values) MUST_USE; /* -ENOENT */
+/* Everything that a plan of the same options needs to go on to the bit, beside the step count: parameters and statistics, then
+ * "ema:", "state0:", "state1:". */
+size_t plan_state_count(const struct plan *plan);
+void plan_state_info(const struct plan *plan, size_t index, struct tensor_info *ret_info);
 /* Logits (batch, classes) of the last step or evaluation; owned by the plan. */
 const float *plan_logits(const struct plan *plan);
-/* Gradients of the current batch without changing a weight or statistic. */
+/* Gradients of the current batch, with what the next step would drop, without changing a weight or statistic. */
 int plan_gradients(struct plan *plan, struct batch_result *ret_result) MUST_USE;
 /* Fills everything that a step must not rely on (activations, gradients, scratch) with NaN. For tests. */
 void plan_poison(struct plan *plan);

@@ -146,7 +146,9 @@ static void import_slots(struct onednn_program *program, struct unit *unit)
 
 static void slab_slots(struct onednn_program *program)
 {
-    slot_add_kept(program, &program->values, program->places.total);
+    slot_add_kept(program, &program->weights, program->places.total);
+    if (program->recipe.ema_decay > 0)
+        slot_add_kept(program, &program->averages, program->places.total);
     slot_add(program, &program->gradients, program->places.trained, always(program));
     for (size_t i = 0; i < optimizer_state_count(program->recipe.optimizer); i++)
         slot_add_kept(program, &program->states[i], program->places.trained);

@@ -59,9 +59,11 @@ static void onednn_release(struct program *base)
 
 static struct optimizer_slabs slabs_of(const struct onednn_program *program)
 {
-    return (struct optimizer_slabs){.values = program->values,
+    return (struct optimizer_slabs){.values = program->weights,
                                     .gradients = program->gradients,
                                     .states = {program->states[0], program->states[1]},
+                                    .averages = program->averages,
+                                    .total = program->places.total,
                                     .count = program->places.trained,
                                     .decayed = program->places.decayed};
 }
@@ -70,9 +72,20 @@ static struct optimizer_slabs slabs_of(const struct onednn_program *program)
 static void slabs_clear(struct onednn_program *program)
 {
     const struct optimizer_slabs slabs = slabs_of(program);
-    memset(program->values, 0, program->places.total * sizeof(float));
+    memset(program->weights, 0, program->places.total * sizeof(float));
+    if (program->averages)
+        memset(program->averages, 0, program->places.total * sizeof(float));
     memset(program->gradients, 0, program->places.trained * sizeof(float));
     optimizer_init(program->recipe.optimizer, &slabs);
+}
+
+/* From now on the network computes with this slab: the weights, or their averages. */
+static void values_use(struct onednn_program *program, float *slab)
+{
+    if (program->values == slab)
+        return;
+    program->values = slab;
+    program->imported = false;
 }
 
 static int onednn_compile(struct device *base, const struct graph *graph,
@@ -100,6 +113,7 @@ static int onednn_compile(struct device *base, const struct graph *graph,
         return r;
     }
     slabs_clear(program);
+    values_use(program, program->weights);
     *ret_program = &program->program;
     return 0;
 }
@@ -109,6 +123,7 @@ static int onednn_train(struct program *base, const struct part *part,
 {
     struct onednn_program *program = program_of(base);
     assert(part->count == program->images);
+    values_use(program, program->weights);
     if (part->first)
         memset(program->gradients, 0, program->places.trained * sizeof(float));
     int r = program_forward(program, part, true);
@@ -117,8 +132,9 @@ static int onednn_train(struct program *base, const struct part *part,
     const struct loss_options options = {part->count, program->tail.classes,
                                          program->recipe.label_smoothing,
                                          1.0 / program->recipe.batch};
+    const struct loss_targets targets = {part->labels, part->partners, part->shares};
     const struct batch_result result =
-        loss_softmax(&options, part->logits, part->labels, program->tail.dlogits);
+        loss_softmax(&options, &targets, part->logits, program->tail.dlogits);
     r = program_backward(program, part);
     if (r < 0)
         return r;
@@ -126,14 +142,15 @@ static int onednn_train(struct program *base, const struct part *part,
     return 0;
 }
 
-static void onednn_update(struct program *base, double learning_rate)
+static int onednn_update(struct program *base, const struct optimizer_update *update)
 {
     struct onednn_program *program = program_of(base);
     const struct optimizer_slabs slabs = slabs_of(program);
     profile_start(program);
-    optimizer_step(&program->recipe, learning_rate, &slabs);
+    int r = optimizer_step(&program->recipe, update, &slabs);
     program->imported = false;
     profile_stop(program, PROFILE_UPDATE);
+    return r;
 }
 
 static int onednn_infer(struct program *base, const struct part *part,
@@ -141,27 +158,46 @@ static int onednn_infer(struct program *base, const struct part *part,
 {
     struct onednn_program *program = program_of(base);
     assert(part->count <= program->images);
+    values_use(program, program->averages ? program->averages : program->weights);
     int r = program_forward(program, part, false);
     if (r < 0)
         return r;
     const struct loss_options options = {part->count, program->tail.classes, 0, 0};
-    *ret_result = loss_softmax(&options, part->logits, part->labels, NULL);
+    const struct loss_targets targets = {.labels = part->labels};
+    *ret_result = loss_softmax(&options, &targets, part->logits, NULL);
     return 0;
+}
+
+static float *slab_of(const struct onednn_program *program, enum value_class class)
+{
+    switch (class) {
+    case VALUE_PARAMETER:
+        return program->weights;
+    case VALUE_AVERAGE:
+        return program->averages;
+    case VALUE_STATE_0:
+        return program->states[0];
+    case VALUE_STATE_1:
+        return program->states[1];
+    case VALUE_GRADIENT:
+        break;
+    }
+    return program->gradients;
 }
 
 static int onednn_read(struct program *base, enum value_class class, size_t index,
                        float *ret_values)
 {
     const struct onednn_program *program = program_of(base);
-    parameter_unpack(&program->places, index,
-                     class == VALUE_GRADIENT ? program->gradients : program->values, ret_values);
+    parameter_unpack(&program->places, index, slab_of(program, class), ret_values);
     return 0;
 }
 
-static int onednn_write(struct program *base, size_t index, const float *values)
+static int onednn_write(struct program *base, enum value_class class, size_t index,
+                        const float *values)
 {
     struct onednn_program *program = program_of(base);
-    parameter_pack(&program->places, index, values, program->values);
+    parameter_pack(&program->places, index, values, slab_of(program, class));
     program->imported = false;
     return 0;
 }

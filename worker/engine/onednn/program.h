@@ -108,7 +108,9 @@ struct onednn_program {
     uint32_t unit_count;
     struct tail tail;
     struct chunk_buffers chunk;
-    float *values, *gradients;           /* slabs: total, trained floats */
+    float *weights, *averages; /* slabs of total floats; averages NULL where there are none */
+    float *values;             /* the one of the two that the network computes with */
+    float *gradients;          /* trained */
     float *states[OPTIMIZER_STATES_MAX]; /* trained */
     struct slot *slots;
     struct memory_buffer *buffers; /* of the slots, in the same order */

@@ -17,7 +17,9 @@ struct reference_program {
     uint32_t batch;                      /* images of one part */
     float *parameters, *gradients;       /* the graph's slab; gradients of its trained part */
     float *states[OPTIMIZER_STATES_MAX]; /* (trained) each */
-    float *values, *dvalues;             /* of all tensors and stashes */
+    float *averages;                     /* as the parameters; NULL where the recipe keeps none */
+    float *used;             /* parameters or averages: what the network computes with */
+    float *values, *dvalues; /* of all tensors and stashes */
     size_t value_count;
     size_t *tensor_at,
         *stash_at; /* offsets in the two slabs, of each tensor and of each operation's stash */
@@ -80,7 +82,7 @@ static struct step step_at(const struct reference_program *program, size_t index
     for (size_t i = 0; i < ARRAY_LENGTH(step.p) && op->parameter + i < graph->parameter_count;
          i++) {
         const size_t offset = graph->parameters[op->parameter + i].offset;
-        step.p[i] = program->parameters + offset;
+        step.p[i] = program->used + offset;
         step.dp[i] = program->gradients + offset;
     }
     return step;
@@ -295,6 +297,8 @@ static struct optimizer_slabs slabs_of(const struct reference_program *program)
     return (struct optimizer_slabs){.values = program->parameters,
                                     .gradients = program->gradients,
                                     .states = {program->states[0], program->states[1]},
+                                    .averages = program->averages,
+                                    .total = graph->total,
                                     .count = graph->trained,
                                     .decayed = graph->decayed};
 }
@@ -342,6 +346,7 @@ static int reference_train(struct program *base, const struct part *part,
     struct reference_program *program = program_of(base);
     const struct graph *graph = base->graph;
     assert(part->count == program->batch);
+    program->used = program->parameters;
     forward(program, part, true);
     if (!part->keep_statistics)
         statistics_move(program);
@@ -352,8 +357,9 @@ static int reference_train(struct program *base, const struct part *part,
     const struct loss_options options = {part->count, graph->problem.classes,
                                          program->recipe.label_smoothing,
                                          1.0 / program->recipe.batch};
+    const struct loss_targets targets = {part->labels, part->partners, part->shares};
     *ret_result =
-        loss_softmax(&options, part->logits, part->labels, logits_of(program, program->dvalues));
+        loss_softmax(&options, &targets, part->logits, logits_of(program, program->dvalues));
     for (size_t i = graph->op_count; i-- > 0;) {
         const struct step step = step_at(program, i);
         step_backward(program, &step, part);
@@ -361,36 +367,56 @@ static int reference_train(struct program *base, const struct part *part,
     return 0;
 }
 
-static void reference_update(struct program *base, double learning_rate)
+static int reference_update(struct program *base, const struct optimizer_update *update)
 {
     const struct optimizer_slabs slabs = slabs_of(program_of(base));
-    optimizer_step(&program_of(base)->recipe, learning_rate, &slabs);
+    return optimizer_step(&program_of(base)->recipe, update, &slabs);
 }
 
 static int reference_infer(struct program *base, const struct part *part,
                            struct batch_result *ret_result)
 {
-    assert(part->count <= program_of(base)->batch);
-    forward(program_of(base), part, false);
+    struct reference_program *program = program_of(base);
+    assert(part->count <= program->batch);
+    program->used = program->averages ? program->averages : program->parameters;
+    forward(program, part, false);
     const struct loss_options options = {part->count, base->graph->problem.classes, 0, 0};
-    *ret_result = loss_softmax(&options, part->logits, part->labels, NULL);
+    const struct loss_targets targets = {.labels = part->labels};
+    *ret_result = loss_softmax(&options, &targets, part->logits, NULL);
     return 0;
+}
+
+static float *slab_of(const struct reference_program *program, enum value_class class)
+{
+    switch (class) {
+    case VALUE_PARAMETER:
+        return program->parameters;
+    case VALUE_AVERAGE:
+        return program->averages;
+    case VALUE_STATE_0:
+        return program->states[0];
+    case VALUE_STATE_1:
+        return program->states[1];
+    case VALUE_GRADIENT:
+        break;
+    }
+    return program->gradients;
 }
 
 static int reference_read(struct program *base, enum value_class class, size_t index,
                           float *ret_values)
 {
     const struct graph_parameter *parameter = &base->graph->parameters[index];
-    const float *slab =
-        class == VALUE_GRADIENT ? program_of(base)->gradients : program_of(base)->parameters;
-    memcpy(ret_values, slab + parameter->offset, parameter->elements * sizeof *slab);
+    memcpy(ret_values, slab_of(program_of(base), class) + parameter->offset,
+           parameter->elements * sizeof *ret_values);
     return 0;
 }
 
-static int reference_write(struct program *base, size_t index, const float *values)
+static int reference_write(struct program *base, enum value_class class, size_t index,
+                           const float *values)
 {
     const struct graph_parameter *parameter = &base->graph->parameters[index];
-    memcpy(program_of(base)->parameters + parameter->offset, values,
+    memcpy(slab_of(program_of(base), class) + parameter->offset, values,
            parameter->elements * sizeof *values);
     return 0;
 }
@@ -425,8 +451,9 @@ static int allocate(struct reference_program *program, struct device *device, st
 {
     const struct graph *graph = program->program.graph;
     const size_t states = optimizer_state_count(program->recipe.optimizer);
-    const size_t bytes =
-        sizeof(float) * (2 * program->value_count + graph->total + (1 + states) * graph->trained);
+    const bool averaged = program->recipe.ema_decay > 0;
+    const size_t bytes = sizeof(float) * (2 * program->value_count + (1 + averaged) * graph->total +
+                                          (1 + states) * graph->trained);
     program->program.bytes = bytes;
     device->bytes_needed = bytes;
     if (device->bytes_max && bytes > device->bytes_max)
@@ -436,8 +463,10 @@ static int allocate(struct reference_program *program, struct device *device, st
     program->dvalues = calloc(program->value_count, sizeof(float));
     program->parameters = calloc(graph->total, sizeof(float));
     program->gradients = calloc(graph->trained, sizeof(float));
-    bool complete =
-        program->values && program->dvalues && program->parameters && program->gradients;
+    if (averaged)
+        program->averages = calloc(graph->total, sizeof(float));
+    bool complete = program->values && program->dvalues && program->parameters &&
+                    program->gradients && (program->averages || !averaged);
     for (size_t i = 0; i < states; i++) {
         program->states[i] = calloc(graph->trained, sizeof(float));
         complete = complete && program->states[i];
@@ -454,6 +483,7 @@ static void reference_release(struct program *base)
     free(program->dvalues);
     free(program->parameters);
     free(program->gradients);
+    free(program->averages);
     for (size_t i = 0; i < ARRAY_LENGTH(program->states); i++)
         free(program->states[i]);
     free(program->tensor_at);

@@ -1,0 +1,109 @@
+#include "worker/engine/optimizer.h"
+#include "worker/engine/plan.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <math.h>
+
+static struct part part_at(const struct plan *plan, uint32_t index)
+{
+    const struct problem *problem = &plan->graph->problem;
+    const uint32_t count = plan->options.recipe.batch / plan->options.micro_batches;
+    const size_t first = (size_t)index * count;
+    const size_t image =
+        (size_t)problem->image_size * problem->image_size * problem->image_channels;
+    return (struct part){.images = plan->images + first * image,
+                         .labels = plan->labels + first,
+                         .logits = plan->logits + first * problem->classes,
+                         .count = count,
+                         .first = index == 0};
+}
+
+/* What the current step drops of a part. */
+static void masks_set(struct plan *plan, uint32_t index, struct part *part)
+{
+    const struct recipe *recipe = &plan->options.recipe;
+    const struct mask_key key = {plan->options.seed, plan->steps, index * part->count};
+    if (recipe->stochastic_depth > 0) {
+        masks_draw_branches(&plan->masks, &key, recipe->stochastic_depth);
+        part->branches = plan->masks.branches;
+    }
+    if (recipe->dropout > 0) {
+        masks_draw_features(&plan->masks, &key, recipe->dropout);
+        part->features = plan->masks.features;
+    }
+}
+
+static int train_parts(struct plan *plan, bool keep_statistics, struct batch_result *ret_result)
+{
+    struct batch_result sum = {0};
+    for (uint32_t i = 0; i < plan->options.micro_batches; i++) {
+        struct part part = part_at(plan, i);
+        struct batch_result result;
+        part.partners = plan->partners + (size_t)i * part.count;
+        part.shares = plan->shares + (size_t)i * part.count;
+        part.keep_statistics = keep_statistics;
+        masks_set(plan, i, &part);
+        int r = plan->engine->backend->train(plan->program, &part, &result);
+        if (r < 0)
+            return r;
+        sum.loss += result.loss;
+        sum.correct += result.correct;
+    }
+    if (!isfinite(sum.loss))
+        return -EDOM;
+    *ret_result = sum;
+    return 0;
+}
+
+int plan_step(struct plan *plan, double learning_rate, struct batch_result *ret_result)
+{
+    struct batch_result result;
+    int r = train_parts(plan, false, &result);
+    if (r < 0)
+        return r;
+    const struct optimizer_update update = {learning_rate, plan->steps};
+    r = plan->engine->backend->update(plan->program, &update);
+    if (r < 0)
+        return r;
+    plan->steps++;
+    *ret_result = result;
+    return 0;
+}
+
+int plan_gradients(struct plan *plan, struct batch_result *ret_result)
+{
+    return train_parts(plan, true, ret_result);
+}
+
+int plan_evaluate(struct plan *plan, uint32_t count, struct batch_result *ret_result)
+{
+    assert(count <= plan->options.recipe.batch);
+    struct batch_result sum = {0};
+    for (uint32_t i = 0, done = 0; done < count; i++) {
+        struct part part = part_at(plan, i);
+        struct batch_result result;
+        if (part.count > count - done)
+            part.count = count - done;
+        int r = plan->engine->backend->infer(plan->program, &part, &result);
+        if (r < 0)
+            return r;
+        sum.loss += result.loss;
+        sum.correct += result.correct;
+        done += part.count;
+    }
+    if (!isfinite(sum.loss))
+        return -EDOM;
+    *ret_result = sum;
+    return 0;
+}
+
+uint64_t plan_step_count(const struct plan *plan)
+{
+    return plan->steps;
+}
+
+void plan_set_step_count(struct plan *plan, uint64_t steps)
+{
+    plan->steps = steps;
+}
