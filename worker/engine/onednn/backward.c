@@ -82,34 +82,51 @@ static struct depthwise_shape depthwise_of(const struct onednn_program *program,
                                     unit->kernel,  unit->stride};
 }
 
-/* A chunk's weight gradient by the library, added to those of the chunks before. */
-static int dense_weights(struct onednn_program *program, const struct unit *unit, float *x,
-                         float *dz)
+static size_t dense_floats(const struct onednn_program *program, const struct unit *unit)
+{
+    return program->places.places[unit->weight].floats;
+}
+
+/* Weight gradient of the chunk that begins at image `first`, by the library, in whose order the chunks are summed. */
+static int dense_weights(struct onednn_program *program, const struct unit *unit, uint32_t first,
+                         float *x, float *dz)
 {
     struct convolution *pass = unit->passes[CONVOLUTION_BACKWARD_WEIGHTS];
-    const struct convolution_places places = {x, program->chunk.dw, dz, program->chunk.library};
-    float *gradient = parameter_gradient(program, unit->weight), *dw = program->chunk.dw;
+    float *dw = first == 0 ? program->chunk.dw_sum : program->chunk.dw;
+    const struct convolution_places places = {x, dw, dz, program->chunk.library};
     int r = convolution_run(pass, &places);
     profile_stop(program, PROFILE_DENSE_BACKWARD_WEIGHTS);
-    if (r == 0 && convolution_weight_bytes(pass) > 0) {
-        dw = program->chunk.dw_own_order;
-        r = convolution_weights_export(pass, program->chunk.dw, dw);
+    if (r < 0 || first == 0)
+        return r;
+    program->kernels->row_sums(1, dense_floats(program, unit), dw, program->chunk.dw_sum);
+    profile_stop(program, PROFILE_WEIGHTS);
+    return 0;
+}
+
+/* After the last chunk: the sum, in our order, is added to the gradient. */
+static int dense_weights_finish(struct onednn_program *program, const struct unit *unit)
+{
+    struct convolution *pass = unit->passes[CONVOLUTION_BACKWARD_WEIGHTS];
+    const float *sum = program->chunk.dw_sum;
+    int r = 0;
+    if (convolution_weight_bytes(pass) > 0) {
+        r = convolution_weights_export(pass, sum, program->chunk.dw);
+        sum = program->chunk.dw;
     }
-    const size_t floats =
-        (size_t)unit->in_channels * unit->out_channels * unit->kernel * unit->kernel;
-    for (size_t i = 0; r == 0 && i < floats; i++)
-        gradient[i] += dw[i];
+    if (r == 0)
+        program->kernels->row_sums(1, dense_floats(program, unit), sum,
+                                   parameter_gradient(program, unit->weight));
     profile_stop(program, PROFILE_WEIGHTS);
     return r;
 }
 
-static int weights_backward(struct onednn_program *program, const struct unit *unit, float *x,
-                            float *dz)
+static int weights_backward(struct onednn_program *program, const struct unit *unit, uint32_t first,
+                            float *x, float *dz)
 {
     const struct kernels *kernels = program->kernels;
     float *gradient = parameter_gradient(program, unit->weight);
     if (unit->kind == UNIT_DENSE)
-        return dense_weights(program, unit, x, dz);
+        return dense_weights(program, unit, first, x, dz);
     if (unit->kind == UNIT_STEM) {
         const struct stem_shape shape = {
             unit->chunk,   unit->in_channels, unit->out_channels / kernels->lanes,
@@ -193,7 +210,7 @@ static int unit_backward(struct onednn_program *program, uint32_t index)
     for (uint32_t first = 0; first < program->images; first += unit->chunk) {
         float *dz = dz_make(program, unit, first);
         const struct unit_input input = unit_input_make(program, index, first, true);
-        int r = weights_backward(program, unit, input.x, dz);
+        int r = weights_backward(program, unit, first, input.x, dz);
         if (r == 0)
             r = data_backward(program, unit, dz, program->chunk.dx);
         if (r < 0)
@@ -202,7 +219,7 @@ static int unit_backward(struct onednn_program *program, uint32_t index)
             gate_backward(program, unit, first, input.y, program->chunk.dx);
         output_reduce(program, index - 1, first, unit->chunk, program->chunk.dx, input.act_slope);
     }
-    return 0;
+    return unit->kind == UNIT_DENSE ? dense_weights_finish(program, unit) : 0;
 }
 
 static int stem_backward(struct onednn_program *program, const struct part *part)
@@ -211,7 +228,7 @@ static int stem_backward(struct onednn_program *program, const struct part *part
     norm_finish(program, stem);
     for (uint32_t first = 0; first < program->images; first += stem->chunk) {
         const size_t at = first * map_floats(stem->in_size, stem->in_channels);
-        int r = weights_backward(program, stem, (float *)part->images + at,
+        int r = weights_backward(program, stem, first, (float *)part->images + at,
                                  dz_make(program, stem, first));
         if (r < 0)
             return r;

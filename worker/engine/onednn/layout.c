@@ -4,8 +4,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* A chunk's input and output should stay in the second-level cache while it passes through a unit. */
-enum { CHUNK_BYTES = 512 << 10 };
+/* A chunk's input and output should stay in the second-level cache while it passes through a unit. A constant, not the
+ * machine's size: the chunk decides in which order sums are made. */
+enum { CHUNK_BYTES = 1 << 20 };
 
 enum { SLOTS_A_UNIT_MAX = 24, SLOTS_OTHER_MAX = 32 };
 
@@ -233,7 +234,7 @@ static void chunk_slots(struct onednn_program *program)
                  {&chunk->dz, needs.out},
                  {&chunk->dx, needs.in},
                  {&chunk->dw, needs.weights},
-                 {&chunk->dw_own_order, needs.weights},
+                 {&chunk->dw_sum, needs.weights},
                  {&chunk->dgate, needs.wide},
                  {&chunk->dexpanded, needs.wide},
                  {&chunk->dreduced, needs.narrow},

@@ -47,6 +47,7 @@ static int code_of(dnnl_status_t status)
 /* The library reads arrays of full length, whatever the number of dimensions. */
 struct steps {
     dnnl_dims_t stride, before, after; /* padding */
+    dnnl_alg_kind_t algorithm;
 };
 
 #if DNNL_VERSION_MAJOR >= 3
@@ -80,16 +81,16 @@ static dnnl_status_t pass_describe(struct primitive_context *context, enum convo
     switch (pass) {
     case CONVOLUTION_FORWARD:
         return dnnl_convolution_forward_primitive_desc_create(
-            ret_description, context->engine, dnnl_forward_training, dnnl_convolution_direct, x, w,
-            NULL, y, stride, NULL, before, after, context->attributes);
+            ret_description, context->engine, dnnl_forward_training, steps->algorithm, x, w, NULL,
+            y, stride, NULL, before, after, context->attributes);
     case CONVOLUTION_BACKWARD_DATA:
         return dnnl_convolution_backward_data_primitive_desc_create(
-            ret_description, context->engine, dnnl_convolution_direct, x, w, y, stride, NULL,
-            before, after, hint, context->attributes);
+            ret_description, context->engine, steps->algorithm, x, w, y, stride, NULL, before,
+            after, hint, context->attributes);
     default:
         return dnnl_convolution_backward_weights_primitive_desc_create(
-            ret_description, context->engine, dnnl_convolution_direct, x, w, NULL, y, stride, NULL,
-            before, after, hint, context->attributes);
+            ret_description, context->engine, steps->algorithm, x, w, NULL, y, stride, NULL, before,
+            after, hint, context->attributes);
     }
 }
 
@@ -125,17 +126,17 @@ static dnnl_status_t pass_describe(struct primitive_context *context, enum convo
     dnnl_status_t status;
     switch (pass) {
     case CONVOLUTION_FORWARD:
-        status = dnnl_convolution_forward_desc_init(&operation, dnnl_forward_training,
-                                                    dnnl_convolution_direct, x, w, NULL, y, stride,
-                                                    before, after);
+        status =
+            dnnl_convolution_forward_desc_init(&operation, dnnl_forward_training, steps->algorithm,
+                                               x, w, NULL, y, stride, before, after);
         break;
     case CONVOLUTION_BACKWARD_DATA:
-        status = dnnl_convolution_backward_data_desc_init(&operation, dnnl_convolution_direct, x, w,
-                                                          y, stride, before, after);
+        status = dnnl_convolution_backward_data_desc_init(&operation, steps->algorithm, x, w, y,
+                                                          stride, before, after);
         break;
     default:
-        status = dnnl_convolution_backward_weights_desc_init(&operation, dnnl_convolution_direct, x,
-                                                             w, NULL, y, stride, before, after);
+        status = dnnl_convolution_backward_weights_desc_init(&operation, steps->algorithm, x, w,
+                                                             NULL, y, stride, before, after);
     }
     if (status != dnnl_success)
         return status;
@@ -257,16 +258,18 @@ static void layouts_free(layout maps[3])
         layout_free(&maps[i]);
 }
 
-static dnnl_status_t describe(struct primitive_context *context, enum convolution_pass pass,
-                              const struct convolution_shape *shape, const layout maps[3],
-                              dnnl_primitive_desc_t *ret_description)
+static dnnl_status_t describe_with(struct primitive_context *context, dnnl_alg_kind_t algorithm,
+                                   enum convolution_pass pass,
+                                   const struct convolution_shape *shape, const layout maps[3],
+                                   dnnl_primitive_desc_t *ret_description)
 {
     const dnnl_dim_t before = shape->kernel / 2;
     const dnnl_dim_t after =
         (dnnl_dim_t)(shape->out_size - 1) * shape->stride + shape->kernel - shape->in_size - before;
     const struct steps steps = {.stride = {shape->stride, shape->stride},
                                 .before = {before, before},
-                                .after = {after, after}};
+                                .after = {after, after},
+                                .algorithm = algorithm};
     if (pass == CONVOLUTION_FORWARD)
         return pass_describe(context, pass, maps, &steps, NULL, ret_description);
     dnnl_primitive_desc_t hint = NULL;
@@ -276,6 +279,24 @@ static dnnl_status_t describe(struct primitive_context *context, enum convolutio
     if (hint)
         dnnl_primitive_desc_destroy(hint);
     return status;
+}
+
+/* Winograd's algorithm works on tiles of 4 x 4 outputs: it pays where they are mostly full. */
+static bool winograd_fits(const struct convolution_shape *shape)
+{
+    const uint32_t covered = (shape->out_size + 3) / 4 * 4;
+    return shape->kernel == 3 && shape->stride == 1 && !shape->plain_input &&
+           2 * covered * covered <= 3 * shape->out_size * shape->out_size;
+}
+
+static dnnl_status_t describe(struct primitive_context *context, enum convolution_pass pass,
+                              const struct convolution_shape *shape, const layout maps[3],
+                              dnnl_primitive_desc_t *ret_description)
+{
+    if (winograd_fits(shape) && describe_with(context, dnnl_convolution_winograd, pass, shape, maps,
+                                              ret_description) == dnnl_success)
+        return dnnl_success;
+    return describe_with(context, dnnl_convolution_direct, pass, shape, maps, ret_description);
 }
 
 static dnnl_status_t reorder_new(struct convolution *convolution, const_dnnl_memory_desc_t from,

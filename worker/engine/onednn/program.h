@@ -71,7 +71,8 @@ struct chunk_buffers {
     float *
         act_slope; /* slope of the activation before the input, made with it in the backward pass */
     float *dz, *dx;
-    float *dw, *dw_own_order; /* a chunk's weight gradient, as the library orders it and as we do */
+    float *dw,
+        *dw_sum; /* weight gradient of a chunk, of the chunks so far; as the library orders it */
     float *dgate, *dexpanded, *dreduced, *dmean;
     float *kernel, *library; /* scratch */
 };
