@@ -43,6 +43,7 @@ struct command {
     const char *summary;  /* one line */
     const char *details;  /* a paragraph, or NULL */
     struct option options[COMMAND_OPTIONS_MAX];
+    /* NULL: the program archscout-NAME beside this one reads what follows the name, --help too (external.h) */
     enum exit_code (*run)(struct cli *cli, const struct arguments *arguments);
 };
 

@@ -115,3 +115,8 @@ const struct command command_workers = {
 const struct command command_datasets = {
     "datasets", "", "the data sets that a spec can name", NULL, {{0}}, run_datasets,
 };
+
+/* What this machine's workers will find; archscout-dataset does it. */
+const struct command command_dataset = {
+    "dataset", "ACTION", "this machine's data sets: add, list, show, remove", NULL, {{0}}, NULL,
+};

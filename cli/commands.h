@@ -12,6 +12,7 @@ extern const struct command command_frontier, command_ranking;
 extern const struct command command_export;
 extern const struct command command_pause, command_resume, command_cancel;
 extern const struct command command_workers, command_datasets;
+extern const struct command command_dataset;
 extern const struct command command_presets, command_model, command_version;
 
 #endif

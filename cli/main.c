@@ -1,5 +1,6 @@
 /* archscout: the command line of ArchScout. Reads the command, runs it, ends. */
 #include "cli/command.h"
+#include "cli/external.h"
 #include "cli/problem.h"
 #include "proto/http_client.h"
 
@@ -37,6 +38,9 @@ static enum exit_code help(struct cli *cli, const char *name)
     const struct command *command = name ? command_find(name) : NULL;
     if (name && !command)
         return problem_say(cli, EXIT_CODE_USAGE, "no command is called \"%s\"", name);
+    static char *const help_word[] = {"--help", NULL};
+    if (command && !command->run)
+        return external_run(cli, name, help_word);
     if (command)
         command_help(command, stdout);
     else
@@ -60,6 +64,8 @@ static enum exit_code run(struct cli *cli, char **words)
     if (!command)
         return problem_say(cli, EXIT_CODE_USAGE,
                            "no command is called \"%s\". `archscout --help` lists them all.", name);
+    if (!command->run)
+        return external_run(cli, name, words + 1);
     struct arguments arguments;
     switch (command_parse(command, cli, words + 1, &arguments)) {
     case COMMAND_PARSE_HELP:

@@ -30,7 +30,8 @@ static const char USAGE[] =
     "\n"
     "  --device DEVICE    cpu (default)                                    [ARCHSCOUT_DEVICE]\n"
     "  --data DIR         data sets: each sub-directory, and DIR itself    [ARCHSCOUT_DATA]\n"
-    "                     (/usr/share/datasets is always looked at after it)\n"
+    "                     (after it those that `archscout dataset add` has made, then\n"
+    "                     /usr/share/datasets)\n"
     "  --backend NAME     onednn (default where it was built), reference\n"
     "  --list-datasets    print the data sets that are found, and end\n"
     "  --help, --version\n"
@@ -156,6 +157,8 @@ static int fill_catalog(const struct settings *settings, struct catalog *catalog
 {
     struct error error = {0};
     int r = settings->data ? catalog_add(catalog, settings->data, &error) : 0;
+    if (r == 0)
+        r = catalog_add_home(catalog, &error);
     if (r == 0) {
         r = catalog_add(catalog, SYSTEM_DATASETS, &error);
         if (r == -ENOENT)

@@ -45,22 +45,6 @@ static int cache_paths_of(const char *directory, const struct source *source,
     return r;
 }
 
-/* mkdir -p */
-static int make_directories(const char *directory, struct error *error)
-{
-    char path[FILE_PATH_SIZE];
-    int r = file_join(path, directory, "", "", error);
-    if (r < 0)
-        return r;
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        if (mkdir(path, 0777) < 0 && errno != EEXIST)
-            return file_error(error, -errno, path);
-        *slash = '/';
-    }
-    return 0;
-}
-
 static int open_existing(const char *path, const struct source *source, struct pack **ret_pack,
                          struct error *error)
 {
@@ -124,7 +108,7 @@ static int open_or_make(const char *directory, const struct source *source, stru
         return r;
     if (open_existing(paths.pack, source, ret_pack, ret_reason) == 0)
         return CACHE_FOUND;
-    r = make_directories(directory, error);
+    r = file_make_directories(directory, error);
     if (r < 0)
         return r;
     CLEANUP(file_close) int lock = -1;
@@ -160,9 +144,25 @@ static bool is_cache_problem(int code)
            code == -EOPNOTSUPP || code == -ENOLCK || code == -ENOENT;
 }
 
+static int open_pack_itself(const struct source *source, struct pack **ret_pack,
+                            struct error *error)
+{
+    char path[FILE_PATH_SIZE];
+    int r = file_join(path, source->directory, source->files[0].name, "", error);
+    if (r < 0)
+        return r;
+    CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return file_error(error, -errno, path);
+    r = pack_open(fd, path, PACK_FINGERPRINT_ANY, ret_pack, error);
+    return r < 0 ? r : CACHE_FOUND;
+}
+
 int cache_open(const char *directory, const struct source *source, struct pack **ret_pack,
                struct error *ret_reason, struct error *error)
 {
+    if (source->format == SOURCE_PACK)
+        return open_pack_itself(source, ret_pack, error);
     struct error reason = {.message = "no cache directory"}, problem = {0};
     struct pack *pack = NULL;
     int outcome = -ENOENT;

@@ -20,7 +20,8 @@ enum { CACHE_LOCK_WAIT_S = 600 /* longest wait for another process that makes th
 int cache_directory(char ret_directory[FILE_PATH_SIZE], struct error *error) MUST_USE;
 
 enum { CACHE_FOUND = 1, CACHE_MADE = 2, CACHE_MADE_AGAIN = 3, CACHE_PRIVATE = 4 };
-/* Opens the pack of `source`, making it first where needed. Returns
+/* Opens the pack of `source`, making it first where needed; a source that is a pack (SOURCE_PACK) is opened where it is.
+ * Returns
  *   CACHE_FOUND       it was there and good
  *   CACHE_MADE        it was not there
  *   CACHE_MADE_AGAIN  what was there could not be used; *ret_reason says why

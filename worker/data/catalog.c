@@ -1,5 +1,7 @@
 #include "worker/data/catalog.h"
 
+#include "worker/data/home.h"
+
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
@@ -11,6 +13,9 @@ struct catalog {
     size_t count;
     struct catalog_entry *entries[CATALOG_ENTRIES_MAX];
 };
+
+typedef int source_finder(const char *directory, const char *name, struct source *ret_source,
+                          struct error *error);
 
 struct name_list {
     struct dirent **items;
@@ -66,17 +71,16 @@ static const struct catalog_entry *entry_named(const struct catalog *catalog, co
     return NULL;
 }
 
-/* Adds `directory` itself where it holds a data set and its name is free. */
-static int catalog_add_one(struct catalog *catalog, const char *directory,
-                           const char *directory_name, struct error *error)
+/* Adds data set `name` where `detect` finds it and its name is free. */
+static int catalog_add_named(struct catalog *catalog, const char *directory, const char *name,
+                             source_finder *detect, struct error *error)
 {
-    const char *name = dataset_name_of(directory_name);
-    if (!name || entry_named(catalog, name))
+    if (entry_named(catalog, name))
         return 0;
     struct catalog_entry *entry = calloc(1, sizeof *entry);
     if (!entry)
         return error_set(error, -ENOMEM, "", "out of memory");
-    int r = source_detect(directory, name, &entry->source, &entry->problem);
+    int r = detect(directory, name, &entry->source, &entry->problem);
     if (r == SOURCE_NONE) {
         free(entry);
         return 0;
@@ -94,6 +98,29 @@ static int catalog_add_one(struct catalog *catalog, const char *directory,
     return 0;
 }
 
+/* Adds `directory` itself where it holds a data set. */
+static int catalog_add_one(struct catalog *catalog, const char *directory,
+                           const char *directory_name, struct error *error)
+{
+    const char *name = dataset_name_of(directory_name);
+    return name ? catalog_add_named(catalog, directory, name, source_detect, error) : 0;
+}
+
+/* Adds the pack `file_name` of the directory; other files are passed over. */
+static int catalog_add_pack(struct catalog *catalog, const char *directory, const char *file_name,
+                            struct error *error)
+{
+    const size_t suffix = sizeof SOURCE_PACK_SUFFIX - 1, length = strlen(file_name);
+    char name[DATASET_NAME_SIZE];
+    if (length <= suffix || length - suffix >= sizeof name ||
+        strcmp(file_name + length - suffix, SOURCE_PACK_SUFFIX) != 0)
+        return 0;
+    snprintf(name, sizeof name, "%.*s", (int)(length - suffix), file_name);
+    return dataset_name_is_valid(name)
+               ? catalog_add_named(catalog, directory, name, source_of_pack, error)
+               : 0;
+}
+
 static int is_visible(const struct dirent *item)
 {
     return item->d_name[0] != '.';
@@ -109,13 +136,15 @@ static int catalog_add_children(struct catalog *catalog, const char *directory, 
     }
     for (int i = 0; i < list.count; i++) {
         const struct dirent *item = list.items[i];
+        int r = catalog_add_pack(catalog, directory, item->d_name, error);
+        if (r < 0)
+            return r;
         if (item->d_type != DT_DIR && item->d_type != DT_LNK && item->d_type != DT_UNKNOWN)
             continue;
         char path[FILE_PATH_SIZE];
-        int r = file_join(path, directory, item->d_name, "", error);
-        if (r < 0)
-            return r;
-        r = catalog_add_one(catalog, path, item->d_name, error);
+        r = file_join(path, directory, item->d_name, "", error);
+        if (r == 0)
+            r = catalog_add_one(catalog, path, item->d_name, error);
         if (r < 0)
             return r;
     }
@@ -133,6 +162,16 @@ int catalog_add(struct catalog *catalog, const char *directory, struct error *er
     if (r < 0)
         return r;
     return catalog_add_children(catalog, resolved, error);
+}
+
+int catalog_add_home(struct catalog *catalog, struct error *error)
+{
+    char home[FILE_PATH_SIZE];
+    struct error ignored;
+    if (dataset_home(home, &ignored) < 0)
+        return 0;
+    int r = catalog_add(catalog, home, error);
+    return r == -ENOENT ? 0 : r;
 }
 
 size_t catalog_count(const struct catalog *catalog)

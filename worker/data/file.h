@@ -1,7 +1,7 @@
 /* Small helpers for files: descriptors closed at the end of a scope, paths joined without
  * truncation.
  *
- * May be used by worker/data only. */
+ * May be used by worker/ only. */
 #ifndef WORKER_DATA_FILE_H
 #define WORKER_DATA_FILE_H
 
@@ -22,6 +22,9 @@ static inline void file_close(int *fd)
 /* Writes "directory/name" and a suffix. -ENAMETOOLONG. */
 int file_join(char ret_path[FILE_PATH_SIZE], const char *directory, const char *name,
               const char *suffix, struct error *error) MUST_USE;
+
+/* mkdir -p */
+int file_make_directories(const char *directory, struct error *error) MUST_USE;
 
 /* Sets error to "PATH: what the system says" for a negative errno and returns that code. */
 int file_error(struct error *error, int code, const char *path);

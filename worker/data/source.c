@@ -2,9 +2,11 @@
 
 #include "worker/data/cifar.h"
 #include "worker/data/idx.h"
+#include "worker/data/pack.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,6 +38,7 @@ static const struct format_files formats[SOURCE_FORMATS] = {
                         {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
                          "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"}},
     [SOURCE_CIFAR100] = {"CIFAR-100 binary", 2, 1, {"train.bin", "test.bin"}},
+    [SOURCE_PACK] = {"pack", 0, 0, {0}},
 };
 
 static void free_labels(uint16_t **labels)
@@ -110,7 +113,7 @@ int source_detect(const char *directory, const char *name, struct source *ret_so
     if (!realpath(directory, source.directory))
         return file_error(error, -errno, directory);
     snprintf(source.name, sizeof source.name, "%s", name);
-    for (int format = 0; format < SOURCE_FORMATS; format++) {
+    for (int format = 0; format < SOURCE_PACK; format++) {
         int r = format_look(source.directory, (enum source_format)format, &source, error);
         if (r == SOURCE_NONE)
             continue;
@@ -120,6 +123,21 @@ int source_detect(const char *directory, const char *name, struct source *ret_so
         return 0;
     }
     return SOURCE_NONE;
+}
+
+int source_of_pack(const char *directory, const char *name, struct source *ret_source,
+                   struct error *error)
+{
+    struct source source = {.format = SOURCE_PACK, .file_count = 1};
+    if (!realpath(directory, source.directory))
+        return file_error(error, -errno, directory);
+    snprintf(source.name, sizeof source.name, "%s", name);
+    int r = file_look(source.directory, source.name, SOURCE_PACK_SUFFIX, &source.files[0], error);
+    if (r == FILE_ABSENT)
+        return error_set(error, -ENOENT, "", "%.300s: no data set called %s", directory, name);
+    if (r == 0)
+        *ret_source = source;
+    return r;
 }
 
 static int file_path(const struct source *source, uint32_t index, char ret_path[FILE_PATH_SIZE],
@@ -263,6 +281,85 @@ static int cifar_decode(const struct source *source, uint8_t *ret_pixels, uint16
     return 0;
 }
 
+/* ---- packs ---- */
+
+static int pack_scan(const struct source *source, struct dataset *ret_dataset, struct error *error)
+{
+    char path[FILE_PATH_SIZE];
+    int r = file_path(source, 0, path, error);
+    if (r < 0)
+        return r;
+    CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return file_error(error, -errno, path);
+    struct pack_summary summary;
+    r = pack_look(fd, path, &summary, error);
+    if (r < 0)
+        return r;
+    if (strcmp(summary.dataset.name, source->name) != 0)
+        return error_set(error, -EBADMSG, "", "%.300s: holds data set %s; do not rename packs",
+                         path, summary.dataset.name);
+    *ret_dataset = summary.dataset;
+    return 0;
+}
+
+/* ---- class names ---- */
+
+static const char *class_names_file(enum source_format format)
+{
+    switch (format) {
+    case SOURCE_CIFAR10:
+        return "batches.meta.txt";
+    case SOURCE_CIFAR100:
+        return "fine_label_names.txt";
+    default:
+        return NULL;
+    }
+}
+
+static void stream_close(FILE **stream)
+{
+    if (*stream)
+        fclose(*stream);
+}
+
+/* A name a line; empty lines do not count. At most `classes` + 1 are read. */
+static int class_names_read(const char *path, uint32_t classes, struct names *names,
+                            struct error *error)
+{
+    CLEANUP(stream_close) FILE *stream = fopen(path, "re");
+    if (!stream && errno != ENOENT)
+        return file_error(error, -errno, path);
+    char line[SOURCE_CLASS_NAME_MAX + 1];
+    while (stream && names->count <= classes && fgets(line, sizeof line, stream)) {
+        line[strcspn(line, "\r\n")] = '\0';
+        int r = line[0] ? names_add(names, line, NULL) : 0;
+        if (r < 0)
+            return file_error(error, r, path);
+    }
+    return 0;
+}
+
+int source_class_names(const struct source *source, uint32_t classes, struct names *names,
+                       struct error *error)
+{
+    const char *file = class_names_file(source->format);
+    char path[FILE_PATH_SIZE];
+    int r = file ? file_join(path, source->directory, file, "", error) : 0;
+    if (r == 0 && file)
+        r = class_names_read(path, classes, names, error);
+    if (r < 0 || names->count == classes)
+        return r;
+    names->length = 0;
+    names->count = 0;
+    for (uint32_t label = 0; label < classes && r == 0; label++) {
+        char number[16];
+        snprintf(number, sizeof number, "%u", label);
+        r = names_add(names, number, NULL);
+    }
+    return r < 0 ? file_error(error, r, source->directory) : 0;
+}
+
 /* ---- both ---- */
 
 static int shape_of(const struct source *source, struct dataset *dataset, struct error *error)
@@ -281,6 +378,8 @@ static int decode(const struct source *source, const struct dataset *dataset, ui
 
 int source_scan(const struct source *source, struct dataset *ret_dataset, struct error *error)
 {
+    if (source->format == SOURCE_PACK)
+        return pack_scan(source, ret_dataset, error);
     struct dataset dataset = {0};
     snprintf(dataset.name, sizeof dataset.name, "%s", source->name);
     int r = shape_of(source, &dataset, error);
@@ -308,6 +407,7 @@ int source_scan(const struct source *source, struct dataset *ret_dataset, struct
 int source_decode(const struct source *source, const struct dataset *dataset, uint8_t *ret_pixels,
                   uint16_t *ret_labels, struct error *error)
 {
+    assert(source->format != SOURCE_PACK);
     struct dataset now = {0};
     int r = shape_of(source, &now, error);
     if (r < 0)

@@ -1,9 +1,12 @@
 /* Which data sets are found, under which names, and what is said of those that cannot be used. */
 #include "tests/unit/worker/fixture.h"
+#include "worker/data/cache.h"
 #include "worker/data/catalog.h"
 #include "worker/data/cifar.h"
+#include "worker/data/home.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -168,6 +171,90 @@ static void test_what_is_not_there_is_said(void **state)
     catalog_free(catalog);
 }
 
+/* ---- packs ---- */
+
+static void write_pack(const struct fixture *fixture, const char *source_name, const char *path)
+{
+    struct source source = fixture_source(fixture, source_name, &small);
+    int fd = open(path, O_RDWR | O_CREAT | O_TRUNC, 0666);
+    assert_true(fd >= 0);
+    assert_int_equal(pack_write(fd, path, &source, NULL), 0);
+    close(fd);
+}
+
+static void test_packs_are_data_sets_by_their_names(void **state)
+{
+    char path[FILE_PATH_SIZE];
+    fixture_make_directory(*state, "packs");
+    fixture_path(*state, "packs/flowers.pack", path);
+    write_pack(*state, "flowers", path);
+    fixture_path(*state, "packs/.pack", path);
+    fixture_write(path, "x", 1);
+    fixture_path(*state, "packs/Upper.pack", path);
+    fixture_write(path, "x", 1);
+    struct catalog *catalog = catalog_of(*state, "packs");
+    assert_int_equal(catalog_count(catalog), 1);
+    const struct catalog_entry *entry;
+    assert_int_equal(catalog_find(catalog, "flowers", &entry, NULL), 0);
+    assert_int_equal(entry->dataset.train_images, 9);
+    struct pack *pack;
+    struct error reason;
+    assert_int_equal(cache_open(NULL, &entry->source, &pack, &reason, NULL), CACHE_FOUND);
+    assert_string_equal(pack_class_name(pack, 2), "2");
+    pack_free(pack);
+    catalog_free(catalog);
+}
+
+static void test_packs_that_cannot_be_used_are_kept_with_the_reason(void **state)
+{
+    char path[FILE_PATH_SIZE];
+    struct error error = {0};
+    const struct catalog_entry *entry;
+    fixture_make_directory(*state, "packs");
+    fixture_path(*state, "packs/cut.pack", path);
+    write_pack(*state, "cut", path);
+    assert_int_equal(truncate(path, 4200), 0);
+    fixture_path(*state, "packs/renamed.pack", path);
+    write_pack(*state, "before", path);
+    fixture_path(*state, "packs/text.pack", path);
+    fixture_write(path, "x", 1);
+    struct catalog *catalog = catalog_of(*state, "packs");
+    static const struct {
+        const char *name, *reason;
+    } cases[] = {{"cut", "packs/cut.pack: has 4200 bytes"},
+                 {"renamed", "holds data set before"},
+                 {"text", "packs/text.pack: too short"}};
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        assert_int_equal(catalog_find(catalog, cases[i].name, &entry, &error), -EBADMSG);
+        assert_non_null(strstr(error.message, cases[i].reason));
+    }
+    catalog_free(catalog);
+}
+
+static void test_the_home_of_data_sets_is_looked_at_where_it_is(void **state)
+{
+    char path[FILE_PATH_SIZE];
+    fixture_path(*state, "data", path);
+    assert_int_equal(unsetenv("ARCHSCOUT_DATASETS"), 0);
+    assert_int_equal(setenv("XDG_DATA_HOME", path, 1), 0);
+    struct catalog *catalog;
+    assert_int_equal(catalog_new(&catalog), 0);
+    assert_int_equal(catalog_add_home(catalog, NULL), 0);
+    assert_int_equal(catalog_count(catalog), 0);
+    fixture_path(*state, "data/archscout/datasets", path);
+    assert_int_equal(file_make_directories(path, NULL), 0);
+    fixture_path(*state, "data/archscout/datasets/flowers.pack", path);
+    write_pack(*state, "flowers", path);
+    assert_int_equal(catalog_add_home(catalog, NULL), 0);
+    assert_int_equal(catalog_count(catalog), 1);
+    fixture_path(*state, "elsewhere", path);
+    assert_int_equal(setenv("ARCHSCOUT_DATASETS", path, 1), 0);
+    char home[FILE_PATH_SIZE];
+    assert_int_equal(dataset_home(home, NULL), 0);
+    assert_int_equal(strncmp(home, path, strlen(path)), 0);
+    catalog_free(catalog);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -178,6 +265,9 @@ int main(void)
         FIXTURE_TEST(test_images_and_labels_that_differ_in_number_are_refused),
         FIXTURE_TEST(test_the_first_directory_wins),
         FIXTURE_TEST(test_what_is_not_there_is_said),
+        FIXTURE_TEST(test_packs_are_data_sets_by_their_names),
+        FIXTURE_TEST(test_packs_that_cannot_be_used_are_kept_with_the_reason),
+        FIXTURE_TEST(test_the_home_of_data_sets_is_looked_at_where_it_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,196 @@
+#include "worker/data/import.h"
+
+#include "search/architecture.h"
+#include "worker/data/archive.h"
+#include "worker/data/folder.h"
+#include "worker/data/home.h"
+#include "worker/data/image_file.h"
+#include "worker/data/import_folder.h"
+#include "worker/data/pack_writer.h"
+#include "worker/data/source.h"
+#include "worker/data/temporary.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { CLASS_NAMES_BYTES_MAX = 1 << 20 };
+
+static int check_request(const struct import_request *request, struct error *error)
+{
+    if (!dataset_home_name_is_valid(request->name))
+        return error_set(error, -EINVAL, "",
+                         "a data set's name has 1 to %d letters out of a-z, 0-9, - and _, the "
+                         "first one a-z or 0-9",
+                         DATASET_NAME_SIZE - 1);
+    if (request->image_size &&
+        (request->image_size < IMAGE_SIDE_MIN || request->image_size > IMAGE_SIZE_MAX))
+        return error_set(error, -EINVAL, "", "the image size must be %d to %d pixels",
+                         IMAGE_SIDE_MIN, IMAGE_SIZE_MAX);
+    if (!(request->test_share < 1))
+        return error_set(error, -EINVAL, "", "the share of the test images must be below 1");
+    return 0;
+}
+
+/* ---- IDX and CIFAR ---- */
+
+static int names_given(const struct import_request *request, uint32_t classes, struct names *names,
+                       struct error *error)
+{
+    uint32_t count = 0;
+    while (request->class_names && request->class_names[count])
+        count++;
+    for (uint32_t i = 0; count == classes && i < count; i++) {
+        int r = names_add(names, request->class_names[i], NULL);
+        if (r < 0)
+            return file_error(error, r, request->name);
+    }
+    return 0;
+}
+
+static int import_source(const struct import_request *request, const struct source *source,
+                         const struct import_target *target, struct error *error)
+{
+    if (request->image_size || request->test_share >= 0)
+        return error_set(error, -EINVAL, "",
+                         "%.300s: is %s, which has a size and a test split of its own",
+                         source->directory, source_format_name(source->format));
+    CLEANUP(names_release) struct names class_names;
+    names_init(&class_names, CLASS_NAMES_BYTES_MAX);
+    struct pack_content content = {.class_names = &class_names,
+                                   .format = source_format_name(source->format),
+                                   .origin = target->origin};
+    int r = source_scan(source, &content.dataset, error);
+    if (r == 0)
+        r = names_given(request, content.dataset.classes, &class_names, error);
+    if (r == 0 && class_names.count == 0)
+        r = source_class_names(source, content.dataset.classes, &class_names, error);
+    return r < 0 ? r : pack_write_source(target->fd, target->path, source, &content, error);
+}
+
+/* ---- the directory that is imported ---- */
+
+static int on_unpack_progress(void *context, uint64_t done, uint64_t total)
+{
+    const struct import_request *request = context;
+    return request->on_progress
+               ? request->on_progress(request->context, IMPORT_UNPACKING, done, total)
+               : 0;
+}
+
+/* The directory itself, or what the archive holds. */
+static int find_directory(const struct import_request *request, const char *home,
+                          struct temporary *unpacked, const char **ret_directory,
+                          struct error *error)
+{
+    struct stat status;
+    if (stat(request->path, &status) < 0)
+        return file_error(error, -errno, request->path);
+    if (S_ISDIR(status.st_mode)) {
+        *ret_directory = request->path;
+        return 0;
+    }
+    int r = temporary_directory(home, unpacked, error);
+    if (r < 0)
+        return r;
+    const struct archive_request archive = {.path = request->path,
+                                            .directory = unpacked->path,
+                                            .on_progress = on_unpack_progress,
+                                            .context = (void *)(uintptr_t)request};
+    *ret_directory = unpacked->path;
+    return archive_unpack(&archive, error);
+}
+
+static int import_directory(const struct import_request *request, const char *directory,
+                            const struct import_target *target, struct import_report *report,
+                            struct error *error)
+{
+    char root[FILE_PATH_SIZE];
+    struct source source;
+    int r = folder_find_root(directory, root, error);
+    if (r < 0)
+        return r;
+    r = source_detect(root, request->name, &source, error);
+    if (r < 0)
+        return r;
+    if (r == SOURCE_NONE)
+        return import_folder(request, root, target, report, error);
+    return import_source(request, &source, target, error);
+}
+
+/* What was unpacked goes away again: texts that name its paths shall say where in the archive that was. */
+static void name_archive(char *text, size_t size, const char *archive, const char *directory)
+{
+    size_t length = strlen(directory);
+    if (length == 0 || strncmp(text, directory, length) != 0)
+        return;
+    char *whole = NULL;
+    if (asprintf(&whole, "%s: %s", archive, text + length + (text[length] == '/')) < 0)
+        return;
+    size_t kept = strnlen(whole, size - 1);
+    memcpy(text, whole, kept);
+    text[kept] = '\0';
+    free(whole);
+}
+
+/* ---- the pack ---- */
+
+static int import_into(const struct import_request *request, const char *home,
+                       struct temporary *pack, struct import_report *report, struct error *error)
+{
+    CLEANUP(temporary_release) struct temporary unpacked = {0};
+    char origin[FILE_PATH_SIZE];
+    struct error problem = {0};
+    if (!realpath(request->path, origin))
+        return file_error(error, -errno, request->path);
+    const char *directory;
+    int r = find_directory(request, home, &unpacked, &directory, error);
+    if (r < 0)
+        return r;
+    const struct import_target target = {
+        .fd = pack->fd, .path = pack->path, .origin = request->origin ? request->origin : origin};
+    r = import_directory(request, directory, &target, report, &problem);
+    name_archive(problem.message, sizeof problem.message, request->path, unpacked.path);
+    name_archive(report->ignored_first, sizeof report->ignored_first, request->path, unpacked.path);
+    if (r < 0 && error)
+        *error = problem;
+    if (r < 0)
+        return r;
+    struct pack_summary summary;
+    r = pack_look(pack->fd, pack->path, &summary, error);
+    if (r == 0)
+        report->dataset = summary.dataset;
+    return r;
+}
+
+int import_run(const struct import_request *request, const char *home,
+               struct import_report *ret_report, struct error *error)
+{
+    int r = check_request(request, error);
+    if (r == 0)
+        r = file_make_directories(home, error);
+    if (r < 0)
+        return r;
+    temporary_sweep(home);
+    char name[DATASET_NAME_SIZE + sizeof SOURCE_PACK_SUFFIX], path[FILE_PATH_SIZE];
+    snprintf(name, sizeof name, "%s%s", request->name, SOURCE_PACK_SUFFIX);
+    r = file_join(path, home, name, "", error);
+    if (r < 0)
+        return r;
+    if (access(path, F_OK) == 0)
+        return error_set(error, -EEXIST, "", "%.300s: there is a data set called %s", path,
+                         request->name);
+    CLEANUP(temporary_release) struct temporary pack = {0};
+    struct import_report report = {0};
+    r = temporary_file(home, &pack, error);
+    if (r == 0)
+        r = import_into(request, home, &pack, &report, error);
+    if (r == 0)
+        r = temporary_keep(&pack, home, name, error);
+    if (r == 0)
+        *ret_report = report;
+    return r;
+}
