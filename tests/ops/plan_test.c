@@ -248,6 +248,23 @@ static void test_masks_change_with_the_step_and_gradients_use_the_next_ones(void
     session_close(&session);
 }
 
+/* One image six times, in two parts: what the parts drop differs, so their logits do. */
+static void test_parts_of_a_batch_drop_different_things(void **state)
+{
+    const struct plan_options options = full_options(OPTIMIZER_SGD);
+    struct session session = session_open(*state, &options);
+    const size_t floats = 9 * 9 * 3, part = 3 * options.problem.classes;
+    struct batch_result result;
+    batch_fill(&session, &options, 0);
+    for (size_t n = 1; n < 6; n++)
+        memcpy(plan_images(session.plan) + n * floats, plan_images(session.plan),
+               floats * sizeof(float));
+    assert_int_equal(plan_gradients(session.plan, &result), 0);
+    const float *logits = plan_logits(session.plan);
+    assert_memory_not_equal(logits, logits + part, part * sizeof *logits);
+    session_close(&session);
+}
+
 /* Parts are batches of their own for BN: the gradients are the mean of theirs. */
 static void test_gradients_of_micro_batches_are_the_mean_of_their_own(void **state)
 {
@@ -391,6 +408,34 @@ static void test_a_resize_that_does_not_fit_leaves_the_plan_as_it_was(void **sta
     session_close(&b);
 }
 
+/* A backend whose every compile after the first fails. */
+static int (*compile_of_backend)(struct device *, const struct graph *, const struct plan_options *,
+                                 struct program **, struct error *);
+static int compiles_left;
+
+static int compile_once(struct device *device, const struct graph *graph,
+                        const struct plan_options *options, struct program **ret_program,
+                        struct error *error)
+{
+    if (compiles_left-- <= 0)
+        return error_set(error, -ENOMEM, "", "no more programs");
+    return compile_of_backend(device, graph, options, ret_program, error);
+}
+
+static void test_a_plan_that_cannot_be_built_again_can_be_freed(void **state)
+{
+    const struct plan_options options = full_options(OPTIMIZER_SGD);
+    struct backend backend = *(const struct backend *)*state;
+    struct error error = {{0}, {0}};
+    compile_of_backend = backend.compile;
+    backend.compile = compile_once;
+    compiles_left = 1;
+    struct session session = session_open(&backend, &options);
+    assert_int_equal(plan_resize(session.plan, 14, 0.1, &error), -ENOTRECOVERABLE);
+    assert_true(strlen(error.message) > 0);
+    session_close(&session);
+}
+
 /* What malloc has given out, after one round through the sizes and after forty. Where malloc is replaced (sanitizers) it is
  * always 0, and leaks are found by them. */
 static void test_many_resizes_do_not_grow(void **state)
@@ -424,11 +469,13 @@ static int run_on(const struct backend *backend)
         ON_BACKEND(test_averages_follow_weights_and_statistics),
         ON_BACKEND(test_evaluation_uses_the_averages_and_drops_nothing),
         ON_BACKEND(test_masks_change_with_the_step_and_gradients_use_the_next_ones),
+        ON_BACKEND(test_parts_of_a_batch_drop_different_things),
         ON_BACKEND(test_gradients_of_micro_batches_are_the_mean_of_their_own),
         ON_BACKEND(test_a_clipped_step_is_as_long_as_the_norm),
         ON_BACKEND(test_a_resized_plan_goes_on_as_one_of_that_size),
         ON_BACKEND(test_a_resize_takes_the_new_dropout),
         ON_BACKEND(test_a_resize_that_does_not_fit_leaves_the_plan_as_it_was),
+        ON_BACKEND(test_a_plan_that_cannot_be_built_again_can_be_freed),
         ON_BACKEND(test_many_resizes_do_not_grow),
     };
     return cmocka_run_group_tests_name(backend_name(backend), tests, NULL, NULL);
