@@ -57,11 +57,16 @@ static enum exit_code take_response(struct cli *cli, struct http_response *respo
 }
 
 static enum exit_code exchange(struct cli *cli, const char *method, const char *path,
-                               struct api_reply *ret_reply)
+                               const char *json, struct api_reply *ret_reply)
 {
     struct error error = {0};
     struct http_response response = {0};
-    struct http_request request = {.method = method, .path = path, .timeout_ms = TIMEOUT_MS};
+    struct http_request request = {.method = method,
+                                   .path = path,
+                                   .content_type = json ? "application/json" : NULL,
+                                   .body = json,
+                                   .body_length = json ? strlen(json) : 0,
+                                   .timeout_ms = TIMEOUT_MS};
     int r = perform(cli, &request, &response, &error);
     if (r)
         return problem_tell_unreachable(cli, r, error.message);
@@ -70,7 +75,7 @@ static enum exit_code exchange(struct cli *cli, const char *method, const char *
 
 enum exit_code api_get(struct cli *cli, const char *path, struct api_reply *ret_reply)
 {
-    return exchange(cli, "GET", path, ret_reply);
+    return exchange(cli, "GET", path, NULL, ret_reply);
 }
 
 enum exit_code api_get_json(struct cli *cli, const char *path, struct api_reply *ret_reply)
@@ -105,9 +110,10 @@ int api_try_json(struct cli *cli, const char *path, struct api_reply *ret_reply)
     return 0;
 }
 
-enum exit_code api_post(struct cli *cli, const char *path, struct api_reply *ret_reply)
+enum exit_code api_post(struct cli *cli, const char *path, const char *json,
+                        struct api_reply *ret_reply)
 {
-    return exchange(cli, "POST", path, ret_reply);
+    return exchange(cli, "POST", path, json, ret_reply);
 }
 
 static int make_key_header(char *ret_header, size_t size)

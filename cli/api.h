@@ -29,8 +29,9 @@ enum exit_code api_get_json(struct cli *cli, const char *path,
  * asked for. */
 int api_try_json(struct cli *cli, const char *path, struct api_reply *ret_reply) MUST_USE;
 
-/* POST without a body: custom methods such as ":pause". */
-enum exit_code api_post(struct cli *cli, const char *path, struct api_reply *ret_reply) MUST_USE;
+/* POST of JSON, or without a body where `json` is NULL: custom methods such as ":pause". */
+enum exit_code api_post(struct cli *cli, const char *path, const char *json,
+                        struct api_reply *ret_reply) MUST_USE;
 
 /* POSTs a spec under an Idempotency-Key and tries again where no answer came or the daemon could
  * not do it at present, so that one submission makes one search. */

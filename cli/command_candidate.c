@@ -25,8 +25,9 @@ static void print_step_time(const json_t *candidate)
     format_step_time(api_number(timing, "median_seconds"), median);
     format_step_time(api_number(timing, "spread_seconds"), spread);
     format_step_time(api_number(timing, "baseline_seconds"), baseline);
-    printf("step time   %s, spread %s, %.3f of the baseline's %s\n", median, spread,
-           api_number(candidate, "step_time"), baseline);
+    printf("step time   %s, spread %s, %.3f of the baseline's %s%s\n", median, spread,
+           api_number(candidate, "step_time"), baseline,
+           json_is_true(api_field(timing, "contended")) ? "; contended: not to be relied on" : "");
 }
 
 static void print_costs(const json_t *candidate)

@@ -24,7 +24,7 @@ static const struct api_route routes[] = {
     {"POST", "/v1/searches", api_submit, BODY_JSON, ""},
     {"GET", "/v1/searches", api_searches, BODY_NONE, "page_size page_token"},
     {"GET", "/v1/searches/{id}", api_search, BODY_NONE, ""},
-    {"POST", "/v1/searches/{id}:pause", api_pause, BODY_NONE, ""},
+    {"POST", "/v1/searches/{id}:pause", api_pause, BODY_JSON, ""},
     {"POST", "/v1/searches/{id}:resume", api_resume, BODY_NONE, ""},
     {"POST", "/v1/searches/{id}:cancel", api_cancel, BODY_NONE, ""},
     {"GET", "/v1/searches/{id}/candidates", api_candidates, BODY_NONE,
@@ -43,6 +43,8 @@ static const struct api_route routes[] = {
     {"POST", "/worker/v1/lease", api_worker_lease, BODY_PROTOBUF, ""},
     {"POST", "/worker/v1/report", api_worker_report, BODY_PROTOBUF, ""},
     {"POST", "/worker/v1/result", api_worker_result, BODY_PROTOBUF, ""},
+    {"PUT", "/worker/v1/artifacts/{sha256}", api_artifact_put, BODY_NONE, ""},
+    {"GET", "/worker/v1/artifacts/{sha256}", api_artifact_get, BODY_NONE, ""},
 };
 
 int api_new(const struct api_options *options, struct api **ret_api)

@@ -5,6 +5,7 @@
 #ifndef DAEMON_API_H
 #define DAEMON_API_H
 
+#include "daemon/artifacts.h"
 #include "daemon/coordinator.h"
 #include "daemon/http.h"
 
@@ -18,9 +19,11 @@ struct api;
 
 struct api_options {
     struct coordinator *coordinator; /* outlives the api */
+    struct artifacts *artifacts;     /* this, too */
     const char *version;
     /* Called before the coordinator is used outside of api_handle: begins a tick if there is none. */
     void (*begin_tick)(void *context);
+    uint64_t (*now_ms)(void *context); /* monotonic, as the coordinator's */
     void *context;
 };
 
@@ -30,6 +33,14 @@ void api_free(struct api *api);
 
 /* Answers one request; `api` is a struct api, as http_options wants it. */
 void api_handle(void *api, struct http_exchange *exchange, const struct http_request *request);
+
+/* Uploads: to be set in http_options, whose `context` has to lead to the api. */
+#define API_LARGE_METHOD "PUT"
+#define API_LARGE_PATH "/worker/v1/artifacts/"
+bool api_open_sink(struct api *api, const struct http_request *request, struct http_sink *ret_sink,
+                   struct http_reply *ret_reply);
+/* Removes files that are wanted no more. After the tick's commit; returns how many. */
+uint64_t api_sweep_artifacts(struct api *api, uint64_t now_ms);
 
 /* Tries the parked lease requests again, in the order in which they came. Before the tick's commit. */
 void api_serve_waiting(struct api *api);

@@ -47,7 +47,8 @@ api_function api_frontier, api_export;                                      /* a
 api_function api_stream_events;                                             /* events.c */
 api_function api_workers, api_datasets, api_presets, api_health, api_ready; /* api_catalog.c */
 api_function api_worker_register, api_worker_lease, api_worker_report,
-    api_worker_result; /* api_worker.c */
+    api_worker_result;                           /* api_worker.c */
+api_function api_artifact_put, api_artifact_get; /* api_artifacts.c */
 
 /* API_REPLIED with a problem that names a query parameter or header. */
 int api_bad_parameter(struct api_call *call, const char *name, const char *format, ...)

@@ -151,7 +151,8 @@ static json_t *timing_json(bool known, const struct step_time *step_time)
     set(object, "spread_seconds", api_number_json(step_time->spread_s));
     set(object, "blocks", unsigned_json(step_time->blocks));
     set(object, "baseline_seconds", api_number_json(step_time->baseline_s));
-    return whole(object, 4);
+    set(object, "contended", json_boolean(step_time->contended));
+    return whole(object, 5);
 }
 
 static json_t *running_json(const struct candidate_view *view)

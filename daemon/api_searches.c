@@ -3,8 +3,9 @@
 
 #include "daemon/api_internal.h"
 #include "daemon/page_token.h"
+#include "search/json_read.h"
 
-enum { PAGE_SIZE_DEFAULT = 50 };
+enum { PAGE_SIZE_DEFAULT = 50, PAUSE_BODY_MAX = 1024 };
 
 /* Puts the best candidate into a search's JSON, which says "best": null so far. Takes over `search`. */
 static json_t *with_best(struct api_call *call, json_t *search, uint64_t id, uint64_t best)
@@ -80,9 +81,30 @@ static int steer(struct api_call *call,
     return r < 0 ? r : reply_search(call, 200, search);
 }
 
+/* An empty body is {"running": "hand_back"}. */
 int api_pause(struct api_call *call)
 {
-    return steer(call, coordinator_pause);
+    static const char *const keys[] = {"running", NULL};
+    const struct http_request *request = call->request;
+    const char *running = "hand_back";
+    json_t *json = NULL;
+    struct json_reader reader;
+    if (request->body_bytes == 0)
+        return steer(call, coordinator_pause);
+    int r = json_read_text(request->body, request->body_bytes, PAUSE_BODY_MAX, &json, &call->error);
+    if (r == 0)
+        r = json_reader_open(&reader, json, "", keys, &call->error);
+    if (r == 0)
+        r = json_read_string(&reader, "running", &running);
+    bool gently = r == 0 && strcmp(running, "finish") == 0;
+    if (r == 0 && !gently && strcmp(running, "hand_back") != 0)
+        r = error_set(&call->error, -EINVAL, "/running", "must be \"hand_back\" or \"finish\"");
+    json_decref(json);
+    if (r == -EINVAL) {
+        problem_reply_pointer(&call->reply, PROBLEM_MALFORMED_REQUEST, &call->error);
+        return API_REPLIED;
+    }
+    return r < 0 ? r : steer(call, gently ? coordinator_pause_gently : coordinator_pause);
 }
 
 int api_resume(struct api_call *call)

@@ -81,6 +81,19 @@ int api_worker_register(struct api_call *call)
     return r;
 }
 
+/* False where the checkpoint's file is not here: it is not taken then. */
+static bool take_checkpoint(const struct api_call *call, const struct wire_checkpoint *wire,
+                            struct checkpoint *ret_checkpoint)
+{
+    if (wire->bytes == 0)
+        return true;
+    if (!artifacts_has(call->api->options.artifacts, wire->sha256, wire->bytes))
+        return false;
+    *ret_checkpoint = (struct checkpoint){.bytes = wire->bytes, .steps_done = wire->steps_done};
+    memcpy(ret_checkpoint->sha256, wire->sha256, sizeof ret_checkpoint->sha256);
+    return true;
+}
+
 int api_worker_report(struct api_call *call)
 {
     struct report_request request;
@@ -105,6 +118,7 @@ int api_worker_report(struct api_call *call)
                             .steps_total = request.steps_total,
                             .epochs = epochs,
                             .epoch_count = request.epoch_count};
+    bool missing = !take_checkpoint(call, &request.checkpoint, &report.checkpoint);
     r = coordinator_report(call->coordinator, &report);
     if (r == -EINVAL) {
         error_set(&call->error, r, "/epochs", "Epochs have numbers from 1 to %d.",
@@ -113,7 +127,9 @@ int api_worker_report(struct api_call *call)
     }
     if (r < 0)
         return r;
-    struct report_response response = {.stop = r == REPORT_STOP};
+    struct report_response response = {.stop = r == REPORT_STOP,
+                                       .hand_back = r == REPORT_HAND_BACK,
+                                       .checkpoint_missing = missing};
     buffer_init(&bytes, WORKER_API_BODY_MAX);
     return fill_reply(&call->reply, report_response_pack(&response, &bytes), &bytes);
 }
@@ -134,7 +150,8 @@ static struct result result_of_wire(const struct wire_result *wire)
                             .step_time = {.median_s = wire->step_time.median_s,
                                           .spread_s = wire->step_time.spread_s,
                                           .blocks = wire->step_time.blocks,
-                                          .baseline_s = wire->step_time.baseline_s},
+                                          .baseline_s = wire->step_time.baseline_s,
+                                          .contended = wire->step_time.contended},
                             .seconds = wire->seconds,
                             .first_step_s = wire->first_step_s,
                             .images = wire->images,
@@ -166,21 +183,24 @@ int api_worker_result(struct api_call *call)
 static void task_to_wire(const struct task *task, struct wire_task *ret_wire)
 {
     const struct spec *spec = task->spec;
-    *ret_wire =
-        (struct wire_task){.candidate = task->candidate,
-                           .rung = task->rung,
-                           .attempt = task->attempt,
-                           .epoch = task->epoch,
-                           .architecture = task->architecture,
-                           .baseline = spec->baseline,
-                           .recipe = spec->recipe,
-                           .dataset = spec->dataset,
-                           .train_images = spec->train_images,
-                           .validation_images = spec->validation_images,
-                           .split_seed = task->split_seed,
-                           .seed = task->seed,
-                           .epochs = spec->epochs,
-                           .micro_batches = spec->recipe.micro_batches * task->micro_batches};
+    *ret_wire = (struct wire_task){
+        .candidate = task->candidate,
+        .rung = task->rung,
+        .attempt = task->attempt,
+        .epoch = task->epoch,
+        .architecture = task->architecture,
+        .baseline = spec->baseline,
+        .recipe = spec->recipe,
+        .dataset = spec->dataset,
+        .train_images = spec->train_images,
+        .validation_images = spec->validation_images,
+        .split_seed = task->split_seed,
+        .seed = task->seed,
+        .epochs = spec->epochs,
+        .micro_batches = spec->recipe.micro_batches * task->micro_batches,
+        .checkpoint = {.bytes = task->checkpoint.bytes, .steps_done = task->checkpoint.steps_done},
+        .checkpoint_seconds = task->checkpoint_seconds};
+    memcpy(ret_wire->checkpoint.sha256, task->checkpoint.sha256, SHA256_SIZE);
     snprintf(ret_wire->search, sizeof ret_wire->search, "%llu", (unsigned long long)task->search);
 }
 

@@ -5,6 +5,7 @@
 #ifndef DAEMON_ATTEMPT_H
 #define DAEMON_ATTEMPT_H
 
+#include "search/sha256.h"
 #include "search/spec.h"
 
 #include <stdbool.h>
@@ -28,8 +29,9 @@ enum outcome {
     OUTCOME_OUT_OF_MEMORY = 3, /* one retry with the batch in two parts, then infeasible */
     OUTCOME_LOST =
         4, /* machine or process: retried elsewhere; the third one quarantines the candidate */
-    OUTCOME_FAILED = 5,   /* the trainer refused the task: retried once on another worker */
-    OUTCOME_RETURNED = 6, /* its worker shut down: retried, counted against nobody */
+    OUTCOME_FAILED = 5, /* the trainer refused the task: retried once on another worker */
+    OUTCOME_RETURNED =
+        6, /* handed back, at a shutdown or a pause: retried, counted against nobody */
     OUTCOME_CANCELLED = 7 /* the search was cancelled while the attempt ran */
 };
 
@@ -46,6 +48,13 @@ enum attempt_cause {
     CAUSE_ABANDONED = 4 /* its worker asked for other work after the search was cancelled */
 };
 
+/* Where a candidate's training can be continued from: a file, by its content. */
+struct checkpoint {
+    uint8_t sha256[SHA256_SIZE];
+    uint64_t bytes; /* 0: there is none */
+    uint64_t steps_done;
+};
+
 /* One attempt at training one candidate at one rung. Pointers stay valid until the next
  * coordinator_begin. */
 struct task {
@@ -56,9 +65,11 @@ struct task {
     struct architecture architecture;
     const struct spec
         *spec; /* baseline, recipe, data set, images held out, passes over the training images */
-    uint64_t split_seed;    /* the same for all candidates of a search */
-    uint64_t seed;          /* the candidate's own */
-    uint32_t micro_batches; /* the batch in this many parts */
+    uint64_t split_seed;          /* the same for all candidates of a search */
+    uint64_t seed;                /* the candidate's own */
+    uint32_t micro_batches;       /* the batch in this many parts */
+    struct checkpoint checkpoint; /* to continue from */
+    uint32_t checkpoint_seconds;  /* write one so often; 0: never */
 };
 
 /* One finished pass over the training images. */
@@ -75,6 +86,8 @@ struct report {
     uint64_t steps_done, steps_total;
     const struct epoch_metrics *epochs; /* repeating one is harmless */
     uint32_t epoch_count;               /* up to REPORT_EPOCHS_MAX */
+    struct checkpoint
+        checkpoint; /* the attempt's newest whose file is here; repeating it is harmless */
 };
 
 struct step_time {
@@ -82,6 +95,7 @@ struct step_time {
     double spread_s; /* median absolute deviation of the blocks */
     uint32_t blocks;
     double baseline_s; /* the baseline's median on the same device and shape */
+    bool contended;    /* the spread stayed above the limit however often it was measured */
 };
 
 struct result {

@@ -9,7 +9,15 @@
 
 #include "daemon/coordinator.h"
 
-enum { DIRECTORY_MODE = 0700, DIGITS_MAX = 9 };
+enum {
+    DIRECTORY_MODE = 0700,
+    DIGITS_MAX = 9,
+    CHECKPOINT_SECONDS_DEFAULT = 60,
+    CHECKPOINT_SECONDS_MAX = 86400,
+    CHECKPOINT_MIB_DEFAULT = 1024,
+    ARTIFACTS_MIB_DEFAULT = 16384,
+    MIB_MAX = 1 << 20,
+};
 
 const char config_help[] =
     "Usage: archscoutd [OPTION]...\n"
@@ -24,22 +32,27 @@ const char config_help[] =
     "  --slots N              candidates that it trains at a time (default: one a core)\n"
     "  --data DIR             directory with its data sets\n"
     "  --lease-seconds N      a worker that is silent for so long loses its work (default: 30)\n"
+    "  --checkpoint-seconds N how often trainers write checkpoints (default: 60; 0: never)\n"
+    "  --checkpoint-mib N     largest checkpoint that is kept, in MiB (default: 1024)\n"
+    "  --checkpoints-mib N    room for all of them (default: 16384)\n"
     "  --version              print the version and exit\n"
     "  --help                 print this and exit\n"
     "\n"
     "Exit status: 0 after SIGTERM or SIGINT, 1 when it can't start or go on, 2 for a wrong\n"
     "command line.\n";
 
-static int parse_number(const char *name, const char *text, uint32_t max, uint32_t *ret_number,
-                        struct error *error)
+static int parse_number(const char *name, const char *text, const uint32_t range[2],
+                        uint32_t *ret_number, struct error *error)
 {
     size_t length = strlen(text);
     unsigned long number = 0;
-    if (length > 0 && length <= DIGITS_MAX && strspn(text, "0123456789") == length)
+    const bool good = length > 0 && length <= DIGITS_MAX && strspn(text, "0123456789") == length;
+    if (good)
         number = strtoul(text, NULL, 10);
-    if (number < 1 || number > max)
+    if (!good || number < range[0] || number > range[1])
         return error_set(error, -EINVAL, "",
-                         "--%s must be a whole number from 1 to %u, not '%.40s'", name, max, text);
+                         "--%s must be a whole number from %u to %u, not '%.40s'", name, range[0],
+                         range[1], text);
     *ret_number = (uint32_t)number;
     return 0;
 }
@@ -69,6 +82,9 @@ enum option_code {
     OPTION_SLOTS,
     OPTION_DATA,
     OPTION_LEASE,
+    OPTION_CHECKPOINT_SECONDS,
+    OPTION_CHECKPOINT_MIB,
+    OPTION_CHECKPOINTS_MIB,
     OPTION_VERSION,
     OPTION_HELP
 };
@@ -80,9 +96,33 @@ static const struct option long_options[] = {
     {"slots", required_argument, NULL, OPTION_SLOTS},
     {"data", required_argument, NULL, OPTION_DATA},
     {"lease-seconds", required_argument, NULL, OPTION_LEASE},
+    {"checkpoint-seconds", required_argument, NULL, OPTION_CHECKPOINT_SECONDS},
+    {"checkpoint-mib", required_argument, NULL, OPTION_CHECKPOINT_MIB},
+    {"checkpoints-mib", required_argument, NULL, OPTION_CHECKPOINTS_MIB},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, OPTION_HELP},
     {NULL, 0, NULL, 0}};
+
+static int set_number(int option, const char *value, struct config *config, struct error *error)
+{
+    static const uint32_t slots[] = {1, WORKER_SLOTS_MAX}, lease[] = {1, LEASE_SECONDS_MAX};
+    static const uint32_t seconds[] = {0, CHECKPOINT_SECONDS_MAX}, mib[] = {1, MIB_MAX};
+    switch (option) {
+    case OPTION_SLOTS:
+        return parse_number("slots", value, slots, &config->slots, error);
+    case OPTION_LEASE:
+        return parse_number("lease-seconds", value, lease, &config->lease_seconds, error);
+    case OPTION_CHECKPOINT_SECONDS:
+        return parse_number("checkpoint-seconds", value, seconds, &config->checkpoint_seconds,
+                            error);
+    case OPTION_CHECKPOINT_MIB:
+        return parse_number("checkpoint-mib", value, mib, &config->checkpoint_mib_max, error);
+    case OPTION_CHECKPOINTS_MIB:
+        return parse_number("checkpoints-mib", value, mib, &config->artifacts_mib_max, error);
+    default:
+        return error_set(error, -EINVAL, "", "unknown option");
+    }
+}
 
 /* 0, or -EINVAL. */
 static int set_option(int option, const char *value, struct config *config, const char **state,
@@ -98,14 +138,9 @@ static int set_option(int option, const char *value, struct config *config, cons
     case OPTION_WORKER:
         config->local_worker = true;
         return 0;
-    case OPTION_SLOTS:
-        return parse_number("slots", value, WORKER_SLOTS_MAX, &config->slots, error);
     case OPTION_DATA:
         config->data = value;
         return 0;
-    case OPTION_LEASE:
-        return parse_number("lease-seconds", value, LEASE_SECONDS_MAX, &config->lease_seconds,
-                            error);
     case OPTION_VERSION:
         config->version = true;
         return 0;
@@ -113,14 +148,17 @@ static int set_option(int option, const char *value, struct config *config, cons
         config->help = true;
         return 0;
     default:
-        return error_set(error, -EINVAL, "", "unknown option");
+        return set_number(option, value, config, error);
     }
 }
 
 int config_parse(int argc, char *const *argv, const char *home, const char *state_home,
                  struct config *ret_config, struct error *error)
 {
-    struct config config = {.listen = "127.0.0.1:7700"};
+    struct config config = {.listen = "127.0.0.1:7700",
+                            .checkpoint_seconds = CHECKPOINT_SECONDS_DEFAULT,
+                            .checkpoint_mib_max = CHECKPOINT_MIB_DEFAULT,
+                            .artifacts_mib_max = ARTIFACTS_MIB_DEFAULT};
     const char *state = NULL;
     int option = 0;
     optind = 0; /* glibc: start anew */

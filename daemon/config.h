@@ -12,10 +12,12 @@ struct config {
     char state[PATH_MAX]; /* directory */
     const char *listen;   /* "127.0.0.1:7700" */
     bool local_worker;
-    uint32_t slots;         /* of the local worker; 0 = one a core */
-    const char *data;       /* directory for the local worker; NULL = its own default */
-    uint32_t lease_seconds; /* 0 = the coordinator's default */
-    bool help, version;     /* asked for; the rest is not to be used then */
+    uint32_t slots;              /* of the local worker; 0 = one a core */
+    const char *data;            /* directory for the local worker; NULL = its own default */
+    uint32_t lease_seconds;      /* 0 = the coordinator's default */
+    uint32_t checkpoint_seconds; /* 0 = never */
+    uint32_t checkpoint_mib_max, artifacts_mib_max; /* of one file, of all */
+    bool help, version;                             /* asked for; the rest is not to be used then */
 };
 
 /* The text of --help. */

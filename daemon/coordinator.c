@@ -34,6 +34,7 @@ int coordinator_open(const struct coordinator_options *options,
         return error_set(error, -ENOMEM, "", "out of memory");
     coordinator->lease_seconds =
         options->lease_seconds ? options->lease_seconds : LEASE_SECONDS_DEFAULT;
+    coordinator->checkpoint_seconds = options->checkpoint_seconds;
     coordinator->epoch_next = options->incarnation;
     coordinator->now = options->now;
     int r = open_store(coordinator, options, error);
@@ -193,6 +194,8 @@ int coordinator_commit(struct coordinator *coordinator)
         coordinator->event_committed = coordinator->counters.event;
         coordinator->events = true;
     }
+    coordinator->garbage |= coordinator->dropped;
+    coordinator->dropped = false;
     coordinator->statistics.commits++;
     return 0;
 }

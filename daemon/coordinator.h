@@ -71,7 +71,8 @@ struct coordinator_options {
                                ended */
     uint64_t
         reserve_bytes; /* of disk, to finish what runs when it is full; 0 = the store's default */
-    uint32_t checkpoint_pages; /* of the WAL; 0 = the store's default */
+    uint32_t checkpoint_pages;   /* of the WAL; 0 = the store's default */
+    uint32_t checkpoint_seconds; /* how often trainers write checkpoints; 0: never */
     struct moment now;
 };
 
@@ -120,9 +121,12 @@ int coordinator_submit(struct coordinator *coordinator, const struct submission 
                        uint64_t *ret_search, struct error *error) MUST_USE;
 
 /* Asking for the state that a search has already is 0. -ENOENT; -EPERM where the state machine
- * (view.h) forbids it. */
+ * (view.h) forbids it. A pause asks for what runs to be handed back, with a checkpoint;
+ * coordinator_pause_gently lets it finish. Each may follow the other. */
 int coordinator_pause(struct coordinator *coordinator, uint64_t search,
                       struct error *error) MUST_USE;
+int coordinator_pause_gently(struct coordinator *coordinator, uint64_t search,
+                             struct error *error) MUST_USE;
 int coordinator_resume(struct coordinator *coordinator, uint64_t search,
                        struct error *error) MUST_USE;
 /* No lease is given from here on; late results are kept and not counted (promise I6). */
@@ -193,8 +197,9 @@ enum { LEASE_NOTHING = 1 };
 int coordinator_lease(struct coordinator *coordinator, const char *worker, uint32_t slot,
                       struct task *ret_task) MUST_USE;
 
-enum { REPORT_STOP = 1 };
-/* Renews the lease. 0: go on. REPORT_STOP: the search was cancelled, end the attempt. -ENOENT:
+enum { REPORT_STOP = 1, REPORT_HAND_BACK = 2 };
+/* Renews the lease. 0: go on. REPORT_STOP: the search was cancelled, end the attempt.
+ * REPORT_HAND_BACK: it was paused, write a checkpoint and hand the task back. -ENOENT:
  * unknown worker. -ESTALE: the attempt is over or belongs to another worker by now. */
 int coordinator_report(struct coordinator *coordinator, const struct report *report) MUST_USE;
 
@@ -208,6 +213,13 @@ int coordinator_result(struct coordinator *coordinator, const char *worker, uint
 /* A worker that waits in a parked request is alive: call it for each of them at least every
  * report_seconds. */
 void coordinator_touch(struct coordinator *coordinator, const char *worker);
+
+/* ---- files of checkpoints, which somebody else keeps ---- */
+
+/* True where an unfinished candidate may still continue from the file, as far as is known. */
+bool coordinator_wants_artifact(struct coordinator *coordinator, const uint8_t sha256[SHA256_SIZE]);
+/* True once after it was committed that some file is wanted no more. */
+bool coordinator_take_garbage(struct coordinator *coordinator);
 
 /* ---- figures for /metrics ---- */
 

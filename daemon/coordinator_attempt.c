@@ -118,6 +118,12 @@ static int keep_result(struct coordinator *coordinator, struct search *search,
     return store_result(coordinator, effect, &row);
 }
 
+/* Whether what was trained so far is of use to the next attempt. */
+static bool outcome_continues(enum outcome outcome)
+{
+    return outcome == OUTCOME_LOST || outcome == OUTCOME_RETURNED;
+}
+
 int coordinator_end_attempt(struct coordinator *coordinator, const struct effect *effect,
                             const struct result *result)
 {
@@ -128,6 +134,10 @@ int coordinator_end_attempt(struct coordinator *coordinator, const struct effect
     if (r < 0)
         return r;
     struct result lost = {.outcome = effect->outcome};
+    if (effect->next != NEXT_RETRY || !outcome_continues(effect->outcome))
+        r = coordinator_drop_checkpoints(coordinator, search->id, effect->job.candidate);
+    if (r < 0)
+        return r;
     switch (effect->next) {
     case NEXT_RETRY:
         return retry_candidate(coordinator, search, effect);

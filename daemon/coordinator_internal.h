@@ -10,7 +10,7 @@
 #include "daemon/worker_table.h"
 
 struct coordinator {
-    uint32_t lease_seconds;
+    uint32_t lease_seconds, checkpoint_seconds;
     struct moment now;
 
     struct store *store;
@@ -23,13 +23,14 @@ struct coordinator {
     uint64_t epoch_next; /* goes on over rebuilds, so that no epoch is ever given twice */
     uint64_t event_committed, event_dropped;
 
-    int failure;            /* changes are refused with it; 0 = all is well */
-    bool readable;          /* what is in memory is what is stored; true where failure is 0 */
-    bool rolled_back;       /* the tick that failed is undone in the store */
-    uint64_t recover_at_ms; /* next try */
-    bool reserve_held;      /* false: only what runs is finished */
-    uint64_t reserve_at_ms; /* next try */
-    bool work, events;      /* what the take_ functions tell */
+    int failure;                /* changes are refused with it; 0 = all is well */
+    bool readable;              /* what is in memory is what is stored; true where failure is 0 */
+    bool rolled_back;           /* the tick that failed is undone in the store */
+    uint64_t recover_at_ms;     /* next try */
+    bool reserve_held;          /* false: only what runs is finished */
+    uint64_t reserve_at_ms;     /* next try */
+    bool work, events, garbage; /* what the take_ functions tell */
+    bool dropped;               /* a checkpoint's row went in this tick */
 
     struct epoch_metrics *epochs; /* scratch of coordinator_attempts */
     size_t epoch_capacity;
@@ -65,6 +66,18 @@ struct event_view coordinator_attempt_event(enum event_kind kind, uint64_t searc
  * ended otherwise. */
 int coordinator_end_attempt(struct coordinator *coordinator, const struct effect *effect,
                             const struct result *result) MUST_USE;
+/* ---- coordinator_checkpoints.c ---- */
+
+/* The candidate's checkpoint; bytes 0 where it has none. */
+int coordinator_find_checkpoint(struct coordinator *coordinator, uint64_t search,
+                                uint64_t candidate, struct checkpoint *ret_checkpoint) MUST_USE;
+int coordinator_keep_checkpoint(struct coordinator *coordinator, uint64_t search,
+                                const struct job *job,
+                                const struct checkpoint *checkpoint) MUST_USE;
+/* Of one candidate, or of all of a search where `candidate` is UINT64_MAX. */
+int coordinator_drop_checkpoints(struct coordinator *coordinator, uint64_t search,
+                                 uint64_t candidate) MUST_USE;
+
 /* Ends the search where nothing is left to do. */
 int coordinator_finish_if_done(struct coordinator *coordinator, struct search *search) MUST_USE;
 /* Lets time pass in the scheduler. */

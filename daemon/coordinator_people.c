@@ -162,13 +162,14 @@ static int store_state(struct coordinator *coordinator, const struct search *sea
     return coordinator_check(coordinator, r);
 }
 
-static void apply_to_search(struct coordinator *coordinator, uint64_t search,
+static void apply_to_search(struct coordinator *coordinator, const struct search *search,
                             enum scheduler_event_kind kind)
 {
+    const struct scheduler_event event = {
+        .kind = kind, .search = search->id, .hand_back = search->hand_back};
     struct effects effects;
-    int r = scheduler_apply(coordinator->scheduler,
-                            &(struct scheduler_event){.kind = kind, .search = search},
-                            coordinator->now.monotonic_ms, &effects);
+    int r =
+        scheduler_apply(coordinator->scheduler, &event, coordinator->now.monotonic_ms, &effects);
     (void)r; /* these events have one outcome */
     coordinator->work |= effects.work;
 }
@@ -179,17 +180,31 @@ static int refuse(const struct search *search, const char *verb, struct error *e
                      search_state_name(search->state), verb);
 }
 
-int coordinator_pause(struct coordinator *coordinator, uint64_t id, struct error *error)
+static int pause_search(struct coordinator *coordinator, uint64_t id, bool hand_back,
+                        struct error *error)
 {
     struct search *search;
     int r = find_for(coordinator, id, &search, error);
-    if (r < 0 || search->state == SEARCH_PAUSED)
+    if (r < 0 || (search->state == SEARCH_PAUSED && search->hand_back == hand_back))
         return r;
-    if (search->state != SEARCH_RUNNING)
+    if (search->state != SEARCH_RUNNING && search->state != SEARCH_PAUSED)
         return refuse(search, "paused", error);
-    apply_to_search(coordinator, id, SCHEDULER_SEARCH_PAUSE);
+    bool was_running = search->state == SEARCH_RUNNING;
+    search->hand_back = hand_back;
     search->state = SEARCH_PAUSED;
-    return store_state(coordinator, search, EVENT_SEARCH_PAUSED);
+    apply_to_search(coordinator, search, SCHEDULER_SEARCH_PAUSE);
+    r = coordinator_check(coordinator, store_set_hand_back(coordinator->store, id, hand_back));
+    return r < 0 || !was_running ? r : store_state(coordinator, search, EVENT_SEARCH_PAUSED);
+}
+
+int coordinator_pause(struct coordinator *coordinator, uint64_t id, struct error *error)
+{
+    return pause_search(coordinator, id, true, error);
+}
+
+int coordinator_pause_gently(struct coordinator *coordinator, uint64_t id, struct error *error)
+{
+    return pause_search(coordinator, id, false, error);
 }
 
 int coordinator_resume(struct coordinator *coordinator, uint64_t id, struct error *error)
@@ -200,7 +215,7 @@ int coordinator_resume(struct coordinator *coordinator, uint64_t id, struct erro
         return r;
     if (search->state != SEARCH_PAUSED)
         return refuse(search, "resumed", error);
-    apply_to_search(coordinator, id, SCHEDULER_SEARCH_RUN);
+    apply_to_search(coordinator, search, SCHEDULER_SEARCH_RUN);
     search->state = SEARCH_RUNNING;
     return store_state(coordinator, search, EVENT_SEARCH_RESUMED);
 }
@@ -213,9 +228,10 @@ int coordinator_cancel(struct coordinator *coordinator, uint64_t id, struct erro
         return r;
     if (search_is_final(search))
         return refuse(search, "cancelled", error);
-    apply_to_search(coordinator, id, SCHEDULER_SEARCH_CANCEL);
+    apply_to_search(coordinator, search, SCHEDULER_SEARCH_CANCEL);
     search_cancel(search, coordinator->now.wall_us);
     if (scheduler_running_count(coordinator->scheduler, id) == 0)
         scheduler_remove_search(coordinator->scheduler, id);
-    return store_state(coordinator, search, EVENT_SEARCH_CANCELLED);
+    r = coordinator_check(coordinator, coordinator_drop_checkpoints(coordinator, id, UINT64_MAX));
+    return r < 0 ? r : store_state(coordinator, search, EVENT_SEARCH_CANCELLED);
 }

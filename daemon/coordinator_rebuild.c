@@ -81,6 +81,7 @@ int coordinator_schedule(struct coordinator *coordinator, const struct search *s
                                  .deterministic = search->spec->deterministic,
                                  .batch_is_odd = part_images(&search->spec->recipe) % 2 != 0,
                                  .paused = search->state == SEARCH_PAUSED,
+                                 .hand_back = search->hand_back,
                                  .cancelled = search->state == SEARCH_CANCELLED};
     return scheduler_add_search(coordinator->scheduler, &terms);
 }
@@ -329,7 +330,8 @@ int coordinator_rebuild(struct coordinator *coordinator)
     }
     coordinator->event_committed = coordinator->counters.event;
     coordinator->event_dropped = 0;
-    coordinator->work = coordinator->events = true;
+    coordinator->work = coordinator->events = coordinator->garbage = true;
+    coordinator->dropped = false;
     coordinator->readable = true;
     return 0;
 }

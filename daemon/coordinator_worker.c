@@ -152,7 +152,8 @@ void coordinator_touch(struct coordinator *coordinator, const char *name)
 
 /* ---- lease ---- */
 
-static struct task task_of(const struct search *search, const struct job *job)
+static int task_of(struct coordinator *coordinator, const struct search *search,
+                   const struct job *job, struct task *ret_task)
 {
     const struct spec *spec = search->spec;
     struct random_stream stream = random_stream_of(spec->seed, job->candidate, RANDOM_CANDIDATE);
@@ -163,10 +164,13 @@ static struct task task_of(const struct search *search, const struct job *job)
                         .spec = spec,
                         .split_seed = spec->seed,
                         .seed = random_u64(&stream),
-                        .micro_batches = job->micro_batches};
+                        .micro_batches = job->micro_batches,
+                        .checkpoint_seconds = coordinator->checkpoint_seconds};
     space_architecture(spec->space, &search->candidates[job->candidate].encoding,
                        &task.architecture);
-    return task;
+    *ret_task = task;
+    return coordinator_find_checkpoint(coordinator, search->id, job->candidate,
+                                       &ret_task->checkpoint);
 }
 
 /* Asks the search's strategy for its next proposal and hands it to the scheduler. */
@@ -211,6 +215,7 @@ static int store_lease(struct coordinator *coordinator, struct search *search,
     slot->attempt = job->attempt;
     slot->steps_done = slot->steps_total = 0;
     slot->epochs_reported = 0;
+    slot->checkpoint_steps = 0;
     return coordinator_tell(coordinator,
                             coordinator_attempt_event(EVENT_CANDIDATE_LEASED, search->id, job));
 }
@@ -234,8 +239,8 @@ static int apply_lease_effect(struct coordinator *coordinator, const struct effe
     }
     if (r < 0)
         return r;
-    *ret_task = task_of(search, &effect->job);
-    return 1;
+    r = task_of(coordinator, search, &effect->job, ret_task);
+    return r < 0 ? r : 1;
 }
 
 /* Each round gives the task, or proposes a candidate that the next round gives, or finds a search exhausted: so there are
@@ -325,7 +330,10 @@ static int take_report(struct coordinator *coordinator, uint32_t handle,
             return r;
         slot->epochs_reported = epoch->number;
     }
-    return 0;
+    if (report->checkpoint.bytes == 0 || report->checkpoint.steps_done <= slot->checkpoint_steps)
+        return 0;
+    slot->checkpoint_steps = report->checkpoint.steps_done;
+    return coordinator_keep_checkpoint(coordinator, search, &job, &report->checkpoint);
 }
 
 static int check_report(const struct report *report)
@@ -358,7 +366,8 @@ int coordinator_report(struct coordinator *coordinator, const struct report *rep
         return -ESTALE;
     if (outcome == SCHEDULER_STOP)
         return REPORT_STOP;
-    return coordinator_check(coordinator, take_report(coordinator, (uint32_t)handle, report));
+    r = coordinator_check(coordinator, take_report(coordinator, (uint32_t)handle, report));
+    return r == 0 && outcome == SCHEDULER_HAND_BACK ? REPORT_HAND_BACK : r;
 }
 
 /* ---- result ---- */

@@ -74,15 +74,15 @@ static void sweep_parked(struct http_server *server, bool check_liveness)
 static void sweep_peers(struct http_server *server, bool check_liveness)
 {
     static const uint64_t limit_ms[] = {
-        [PHASE_HEAD] = HTTP_HEAD_MS_MAX, [PHASE_BODY] = HTTP_BODY_MS_MAX,
-        [PHASE_WAIT] = UINT64_MAX,       [PHASE_REPLY] = HTTP_REPLY_MS_MAX,
-        [PHASE_STREAM] = UINT64_MAX,
+        [PHASE_HEAD] = HTTP_HEAD_MS_MAX,     [PHASE_BODY] = HTTP_BODY_MS_MAX,
+        [PHASE_UPLOAD] = HTTP_UPLOAD_MS_MAX, [PHASE_WAIT] = UINT64_MAX,
+        [PHASE_REPLY] = HTTP_REPLY_MS_MAX,   [PHASE_STREAM] = UINT64_MAX,
     };
     uint64_t now = http_now_ms(server);
     struct peer *peer = NULL;
     TAILQ_FOREACH(peer, &server->peers, link)
     {
-        bool receiving = peer->phase == PHASE_HEAD || peer->phase == PHASE_BODY;
+        bool receiving = peer->phase <= PHASE_UPLOAD;
         if (now - peer->since_ms > limit_ms[peer->phase] ||
             (check_liveness && receiving && http_peer_has_hung_up(peer)))
             shutdown(peer->fd, SHUT_RDWR); /* libmicrohttpd notices and closes it */

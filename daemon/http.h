@@ -27,6 +27,7 @@ enum {
     HTTP_IDLE_SECONDS_MAX = 30,    /* without a byte either way */
     HTTP_HEAD_MS_MAX = 60000, /* from the previous reply to the end of the next request's head */
     HTTP_BODY_MS_MAX = 60000, /* from the head's end to the body's */
+    HTTP_UPLOAD_MS_MAX = 3600000, /* the same where the body goes to a sink */
     HTTP_REPLY_MS_MAX =
         300000, /* from the reply's start to its last byte; streams have no such limit */
     HTTP_DISCARD_BYTES_MAX =
@@ -65,6 +66,15 @@ struct http_stream {
 };
 enum { HTTP_STREAM_END = -1 };
 
+/* Where the body of a request goes that is too large to be kept in memory. Callbacks run on the
+ * loop's thread, inside the server. */
+struct http_sink {
+    /* 0, or a negative errno: the rest is dropped, and request->sink_failure tells it. */
+    int (*write)(void *context, const char *bytes, size_t length);
+    void (*close)(void *context); /* called once, whatever happens, when the request is over */
+    void *context;
+};
+
 enum http_wake {
     HTTP_WAKE_DEADLINE, /* reply now */
     HTTP_WAKE_GONE,     /* the client went away: the exchange ends with this call, do not reply */
@@ -84,6 +94,13 @@ struct http_options {
     void (*handle)(void *context, struct http_exchange *exchange,
                    const struct http_request *request);
     void *context;
+    /* Requests with this method whose path begins so may have bodies of up to large_bytes_max bytes:
+     * they must announce a length, and the body goes to a sink. NULL: there are none. */
+    const char *large_method, *large_path;
+    uint64_t large_bytes_max;
+    /* Called once the head of such a request is complete. False with *ret_reply filled: refused. */
+    bool (*open_sink)(void *context, const struct http_request *request, struct http_sink *ret_sink,
+                      struct http_reply *ret_reply);
 };
 
 /* -ENOMEM, or -EIO where libmicrohttpd does not start. */

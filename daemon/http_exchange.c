@@ -127,6 +127,28 @@ static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char 
     return r == 0 ? MHD_YES : MHD_NO;
 }
 
+static bool is_large(const struct http_exchange *exchange)
+{
+    const struct http_options *options = &exchange->server->options;
+    return options->large_path && strcmp(exchange->request->method, options->large_method) == 0 &&
+           strncmp(exchange->request->path, options->large_path, strlen(options->large_path)) == 0;
+}
+
+/* The body goes to a sink, or is not wanted. */
+static enum MHD_Result begin_large(struct http_exchange *exchange)
+{
+    const struct http_options *options = &exchange->server->options;
+    struct http_sink sink = {.close = NULL};
+    if (!http_request_header(exchange->request, "Content-Length"))
+        return send_problem(exchange, 411, "The body's length must be announced.");
+    if (!options->open_sink(options->context, exchange->request, &sink, &exchange->reply))
+        return send_reply(exchange);
+    exchange->sink = sink;
+    exchange->request->sink = sink.context;
+    enter(exchange, PHASE_UPLOAD);
+    return MHD_YES;
+}
+
 /* The head is complete: refuses at once, before any of the body is read, or lets the body come. */
 static enum MHD_Result begin(struct http_exchange *exchange, const char *method,
                              const char *version)
@@ -139,15 +161,30 @@ static enum MHD_Result begin(struct http_exchange *exchange, const char *method,
     MHD_get_connection_values(exchange->connection, MHD_HEADER_KIND, on_header, exchange);
     if (exchange->reply.status)
         return send_problem(exchange, exchange->reply.status, "The headers are too large.");
-    if (!http_request_set_target(exchange->request, exchange->target, &refusal) ||
-        !http_request_check(exchange->request, &exchange->server->options.hosts, &refusal))
+    if (!http_request_set_target(exchange->request, exchange->target, &refusal))
+        return send_problem(exchange, refusal.status, refusal.detail);
+    if (is_large(exchange))
+        exchange->request->body_bytes_max = exchange->server->options.large_bytes_max;
+    if (!http_request_check(exchange->request, &exchange->server->options.hosts, &refusal))
         return send_problem(exchange, refusal.status, refusal.detail);
     exchange->state = RECEIVING;
-    return MHD_YES;
+    return is_large(exchange) ? begin_large(exchange) : MHD_YES;
+}
+
+/* What is dropped after a failure is bounded by the length that was announced. */
+static void pour(struct http_exchange *exchange, const char *data, size_t bytes)
+{
+    struct http_request *request = exchange->request;
+    if (request->sink_failure == 0)
+        request->sink_failure = exchange->sink.write(exchange->sink.context, data, bytes);
 }
 
 static enum MHD_Result receive(struct http_exchange *exchange, const char *data, size_t bytes)
 {
+    if (exchange->sink.close) {
+        pour(exchange, data, bytes);
+        return MHD_YES;
+    }
     if (exchange->state == RECEIVING &&
         http_request_append_body(exchange->request, data, bytes) == 0)
         return MHD_YES;
@@ -246,6 +283,8 @@ void http_on_completed(void *cls, struct MHD_Connection *connection, void **cont
     unlink_exchange(exchange);
     if (exchange->is_stream)
         exchange->stream.close(exchange->stream.context);
+    if (exchange->sink.close)
+        exchange->sink.close(exchange->sink.context);
     enter(exchange, exchange->state == SENDING ? PHASE_HEAD : exchange->peer->phase);
     http_request_free(exchange->request);
     free(exchange->target);

@@ -21,7 +21,7 @@
 
 enum exchange_state { RECEIVING, TOO_LARGE, WAITING, REPLIED, RELEASED, SENDING, GONE };
 
-enum phase { PHASE_HEAD, PHASE_BODY, PHASE_WAIT, PHASE_REPLY, PHASE_STREAM };
+enum phase { PHASE_HEAD, PHASE_BODY, PHASE_UPLOAD, PHASE_WAIT, PHASE_REPLY, PHASE_STREAM };
 
 /* A connection: what it is doing, and since when. */
 struct peer {
@@ -39,6 +39,7 @@ struct http_exchange {
     enum exchange_state state;
     char *target;
     struct http_request *request;
+    struct http_sink sink; /* close NULL = there is none */
     uint64_t discarded_bytes;
     bool suspended;
     bool in_flight; /* reached the handler */

@@ -87,6 +87,7 @@ int http_request_new(const char *method, const char *version, struct http_reques
     holder->request.http_1_0 = strcmp(version, "HTTP/1.0") == 0;
     holder->request.path = "/";
     holder->request.body = "";
+    holder->request.body_bytes_max = HTTP_BODY_BYTES_MAX;
     if (!holder->request.method) {
         http_request_free(&holder->request);
         return -ENOMEM;
@@ -310,9 +311,12 @@ static bool check_framing(const struct http_request *request, struct http_refusa
         return refuse(ret_refusal, 400, "The only transfer coding understood is chunked.");
     if (length && (!*length || strspn(length, "0123456789") != strlen(length)))
         return refuse(ret_refusal, 400, "Content-Length is not a number.");
-    if (length &&
-        (strlen(length) > LENGTH_DIGITS_MAX || strtoull(length, NULL, 10) > HTTP_BODY_BYTES_MAX))
-        return refuse(ret_refusal, 413, "The body is larger than 1 MiB.");
+    if (length && (strlen(length) > LENGTH_DIGITS_MAX ||
+                   strtoull(length, NULL, 10) > request->body_bytes_max))
+        return refuse(ret_refusal, 413,
+                      request->body_bytes_max > HTTP_BODY_BYTES_MAX
+                          ? "The body is larger than this server takes here."
+                          : "The body is larger than 1 MiB.");
     const char *encoding = http_request_header(request, "Content-Encoding");
     if (encoding && strcasecmp(encoding, "identity") != 0)
         return refuse(ret_refusal, 415, "Content-Encoding is not supported.");

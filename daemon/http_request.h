@@ -37,6 +37,9 @@ struct http_request {
     size_t header_count;
     const char *body; /* never NULL, not terminated */
     size_t body_bytes;
+    uint64_t body_bytes_max; /* that may be announced */
+    void *sink;              /* whom the body went to instead; NULL = it is above */
+    int sink_failure;        /* 0, or the negative errno that the sink gave */
 };
 
 /* What is wrong with a request: the status to answer with and one sentence. */

@@ -62,6 +62,27 @@ static void begin_tick(void *context)
     coordinator_begin(loop->options.coordinator, now());
 }
 
+static void tell_refusal(struct loop *loop)
+{
+    const struct artifacts_sizes sizes = artifacts_sizes(loop->options.artifacts);
+    int refusal = artifacts_take_refusal(loop->options.artifacts);
+    if (refusal < 0)
+        log_line(loop->options.log, LOG_WARNING,
+                 "no more checkpoints are taken: %s; %llu files with %llu MiB are kept",
+                 refusal == -EDQUOT ? "--checkpoints-mib is reached" : "the disk is full",
+                 (unsigned long long)sizes.count, (unsigned long long)(sizes.bytes >> 20));
+}
+
+/* Files go after the commit that made them superfluous. */
+static void tend_artifacts(struct loop *loop)
+{
+    uint64_t at_ms = now().monotonic_ms;
+    tell_refusal(loop);
+    if (coordinator_take_garbage(loop->options.coordinator) ||
+        at_ms >= artifacts_due_ms(loop->options.artifacts))
+        api_sweep_artifacts(loop->api, at_ms);
+}
+
 static void commit(struct loop *loop)
 {
     struct coordinator *coordinator = loop->options.coordinator;
@@ -78,6 +99,8 @@ static void commit(struct loop *loop)
         log_line(loop->options.log, LOG_INFO, "the store can be written again");
     loop->unwell = ready < 0;
     http_server_release(loop->http, r == 0);
+    if (r == 0)
+        tend_artifacts(loop);
     if (coordinator_take_events(coordinator))
         api_wake_streams(loop->api);
 }
@@ -89,6 +112,8 @@ static void arm_deadline(struct loop *loop)
 {
     uint64_t at_ms = now().monotonic_ms;
     uint64_t due_ms = coordinator_deadline_ms(loop->options.coordinator);
+    if (artifacts_due_ms(loop->options.artifacts) < due_ms)
+        due_ms = artifacts_due_ms(loop->options.artifacts);
     if (loop->unwell && due_ms > at_ms + RETRY_MS)
         due_ms = at_ms + RETRY_MS;
     if (loop->stopping && !loop->worker && due_ms > loop->stop_by_ms)
@@ -148,6 +173,20 @@ static void on_request(void *context, struct http_exchange *exchange,
     struct loop *loop = context;
     begin_tick(loop);
     api_handle(loop->api, exchange, request);
+}
+
+static bool open_sink(void *context, const struct http_request *request, struct http_sink *ret_sink,
+                      struct http_reply *ret_reply)
+{
+    struct loop *loop = context;
+    begin_tick(loop);
+    return api_open_sink(loop->api, request, ret_sink, ret_reply);
+}
+
+static uint64_t now_ms(void *context)
+{
+    (void)context;
+    return now().monotonic_ms;
 }
 
 /* ---- the end ---- */
@@ -241,7 +280,11 @@ static int init_http(struct loop *loop)
                                    .listen_fd = loop->options.listen_fd,
                                    .hosts = {loop->hosts, ARRAY_LENGTH(loop->hosts)},
                                    .handle = on_request,
-                                   .context = loop};
+                                   .context = loop,
+                                   .large_method = API_LARGE_METHOD,
+                                   .large_path = API_LARGE_PATH,
+                                   .large_bytes_max = loop->options.artifact_bytes_max,
+                                   .open_sink = open_sink};
     return http_server_new(&options, &loop->http);
 }
 
@@ -263,7 +306,9 @@ static int start(struct loop *loop, struct error *error)
 {
     struct api_options options = {.coordinator = loop->options.coordinator,
                                   .version = loop->options.version,
+                                  .artifacts = loop->options.artifacts,
                                   .begin_tick = begin_tick,
+                                  .now_ms = now_ms,
                                   .context = loop};
     int r = init_handles(loop);
     if (r == 0)

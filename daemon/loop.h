@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/artifacts.h"
 #include "daemon/coordinator.h"
 #include "proto/log.h"
 
@@ -17,6 +18,8 @@ enum {
 
 struct loop_options {
     struct coordinator *coordinator;
+    struct artifacts *artifacts;
+    uint64_t artifact_bytes_max; /* of one */
     const struct log *log;
     const char *version;
     int listen_fd;       /* taken over */

@@ -7,13 +7,18 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "daemon/artifacts.h"
 #include "daemon/config.h"
 #include "daemon/coordinator.h"
 #include "daemon/listener.h"
 #include "daemon/loop.h"
 #include "proto/log.h"
 
-enum { EXIT_USAGE = 2, FILES_WANTED = 4096 };
+enum {
+    EXIT_USAGE = 2,
+    FILES_WANTED = 4096,
+    ARTIFACTS_FREE_BYTES = 16 << 20, /* of the disk, left to the store */
+};
 
 static int complain(const struct error *error)
 {
@@ -36,7 +41,8 @@ static int open_coordinator(const struct config *config, struct coordinator **re
 {
     struct timespec monotonic, wall;
     struct coordinator_options options = {.state_directory = config->state,
-                                          .lease_seconds = config->lease_seconds};
+                                          .lease_seconds = config->lease_seconds,
+                                          .checkpoint_seconds = config->checkpoint_seconds};
     if (getrandom(&options.incarnation, sizeof options.incarnation, 0) !=
         (ssize_t)sizeof options.incarnation)
         return error_set(error, -EIO, "", "the system has no random numbers");
@@ -48,18 +54,37 @@ static int open_coordinator(const struct config *config, struct coordinator **re
     return coordinator_open(&options, ret_coordinator, error);
 }
 
+/* Once the coordinator holds the directory's lock. */
+static int open_artifacts(const struct config *config, struct artifacts **ret_artifacts,
+                          struct error *error)
+{
+    const struct artifacts_options options = {
+        .state_directory = config->state,
+        .file_bytes_max = (uint64_t)config->checkpoint_mib_max << 20,
+        .total_bytes_max = (uint64_t)config->artifacts_mib_max << 20,
+        .free_bytes_min = ARTIFACTS_FREE_BYTES,
+    };
+    return artifacts_open(&options, ret_artifacts, error);
+}
+
 static int serve(const struct config *config, int listen_fd, struct error *error)
 {
     const struct log log = {.program = "archscoutd", .level = LOG_INFO, .fd = STDERR_FILENO};
     char address[LISTENER_NAME_SIZE];
     struct coordinator *coordinator = NULL;
+    struct artifacts *artifacts = NULL;
     int r = open_coordinator(config, &coordinator, error);
+    if (r == 0)
+        r = open_artifacts(config, &artifacts, error);
     if (r < 0) {
+        coordinator_close(coordinator);
         close(listen_fd);
         return r;
     }
     listener_name(listen_fd, address);
     struct loop_options options = {.coordinator = coordinator,
+                                   .artifacts = artifacts,
+                                   .artifact_bytes_max = (uint64_t)config->checkpoint_mib_max << 20,
                                    .log = &log,
                                    .version = ARCHSCOUT_VERSION,
                                    .listen_fd = listen_fd,
@@ -69,6 +94,7 @@ static int serve(const struct config *config, int listen_fd, struct error *error
                                    .slots = config->slots,
                                    .data = config->data};
     r = loop_run(&options, error);
+    artifacts_close(artifacts);
     coordinator_close(coordinator);
     if (r == 0)
         log_line(&log, LOG_INFO, "stopped");

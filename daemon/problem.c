@@ -20,6 +20,7 @@ static const struct {
     [PROBLEM_CONFLICT] = {409, "conflict", "The present state does not allow it"},
     [PROBLEM_STALE_ATTEMPT] = {409, "stale-attempt", "The attempt is not current any more"},
     [PROBLEM_NO_RESULT] = {409, "no-result", "There is no result yet"},
+    [PROBLEM_LENGTH_REQUIRED] = {411, "length-required", "The body's length is missing"},
     [PROBLEM_TOO_LARGE] = {413, "too-large", "The body is too large"},
     [PROBLEM_TARGET_TOO_LONG] = {414, "target-too-long", "The request target is too long"},
     [PROBLEM_UNSUPPORTED_MEDIA_TYPE] = {415, "unsupported-media-type",
@@ -27,11 +28,13 @@ static const struct {
     [PROBLEM_EXPECTATION_FAILED] = {417, "expectation-failed", "The expectation can't be met"},
     [PROBLEM_UNKNOWN_HOST] = {421, "unknown-host", "This server does not answer to that host"},
     [PROBLEM_INVALID_SPEC] = {422, "invalid-spec", "The spec is invalid"},
+    [PROBLEM_CONTENT_MISMATCH] = {422, "content-mismatch", "The body is not what its name says"},
     [PROBLEM_IDEMPOTENCY_MISMATCH] = {422, "idempotency-mismatch",
                                       "The idempotency key was used with another body"},
     [PROBLEM_HEADERS_TOO_LARGE] = {431, "headers-too-large", "The headers are too large"},
     [PROBLEM_INTERNAL] = {500, "internal", "Something went wrong inside"},
     [PROBLEM_UNAVAILABLE] = {503, "unavailable", "The server can't do that at present"},
+    [PROBLEM_INSUFFICIENT_STORAGE] = {507, "insufficient-storage", "There is no room for that"},
 };
 
 enum problem_type problem_of_status(int status)
@@ -67,7 +70,7 @@ static void fill(struct http_reply *ret_reply, enum problem_type problem, const 
     assert(problem < PROBLEM_COUNT);
     *ret_reply = (struct http_reply){.status = problems[problem].status,
                                      .content_type = "application/problem+json"};
-    if (problem == PROBLEM_UNAVAILABLE)
+    if (problem == PROBLEM_UNAVAILABLE || problem == PROBLEM_INSUFFICIENT_STORAGE)
         http_reply_header(ret_reply, "Retry-After", "%d", HTTP_RETRY_AFTER_SECONDS);
     snprintf(type, sizeof type, "urn:archscout:problem:%s", problems[problem].name);
     json_t *object = json_object();

@@ -16,16 +16,19 @@ enum problem_type {
     PROBLEM_CONFLICT,               /* 409: the search's state does not allow it */
     PROBLEM_STALE_ATTEMPT,          /* 409: the attempt is not the current one any more */
     PROBLEM_NO_RESULT,              /* 409: nothing to export yet */
+    PROBLEM_LENGTH_REQUIRED,        /* 411 */
     PROBLEM_TOO_LARGE,              /* 413 */
     PROBLEM_TARGET_TOO_LONG,        /* 414 */
     PROBLEM_UNSUPPORTED_MEDIA_TYPE, /* 415 */
     PROBLEM_EXPECTATION_FAILED,     /* 417 */
     PROBLEM_UNKNOWN_HOST,           /* 421 */
     PROBLEM_INVALID_SPEC,           /* 422 */
+    PROBLEM_CONTENT_MISMATCH,       /* 422: the body is not what its name says */
     PROBLEM_IDEMPOTENCY_MISMATCH,   /* 422: the key was used with another body */
     PROBLEM_HEADERS_TOO_LARGE,      /* 431 */
     PROBLEM_INTERNAL,               /* 500 */
     PROBLEM_UNAVAILABLE,            /* 503, with Retry-After */
+    PROBLEM_INSUFFICIENT_STORAGE,   /* 507, with Retry-After */
     PROBLEM_COUNT
 };
 

@@ -8,7 +8,7 @@
 
 #include "search/attributes.h"
 
-enum { ROUTE_PARAMETERS_MAX = 2, ROUTE_PARAMETER_SIZE = 64 };
+enum { ROUTE_PARAMETERS_MAX = 2, ROUTE_PARAMETER_SIZE = 72 };
 
 /* What stood in place of each {name}, in order. */
 struct route_parameters {

@@ -314,7 +314,10 @@ static int report(struct scheduler *scheduler, const struct scheduler_event *eve
     if (!running.lane)
         return SCHEDULER_STALE;
     renew(scheduler, running.place, now_ms);
-    return running.lane->terms.cancelled ? SCHEDULER_STOP : 0;
+    const struct search_terms *terms = &running.lane->terms;
+    if (terms->cancelled)
+        return SCHEDULER_STOP;
+    return terms->paused && terms->hand_back ? SCHEDULER_HAND_BACK : 0;
 }
 
 static int result(struct scheduler *scheduler, const struct scheduler_event *event, uint64_t now_ms,
@@ -372,6 +375,7 @@ static void apply_search_event(struct scheduler *scheduler, const struct schedul
         break;
     case SCHEDULER_SEARCH_PAUSE:
         lane->terms.paused = true;
+        lane->terms.hand_back = event->hand_back;
         break;
     case SCHEDULER_SEARCH_CANCEL:
         cancel(lane);

@@ -13,6 +13,8 @@
  *   DIVERGED is final. OUT_OF_MEMORY is final the second time; the retry halves the micro-batch, and where the batch is odd
  *   there is none. LOST is final the third time, FAILED the second; their retries avoid the worker for AVOID_LEASES terms,
  *   unless no other worker has the data.
+ *   A paused search gives nothing out. Its running attempts are let finish or, with hand_back, are told at each report to
+ *   come back; a candidate that was RETURNED goes first when the search is resumed, and nothing is counted against it.
  *   After a cancel running attempts may end, and nothing new is given out.
  *
  * Time is monotonic milliseconds, never going back. */
@@ -51,6 +53,7 @@ struct search_terms {
     bool deterministic;
     bool batch_is_odd; /* it has no halves */
     bool paused, cancelled;
+    bool hand_back; /* paused: running attempts are asked to hand their tasks back */
 };
 int scheduler_add_search(struct scheduler *scheduler,
                          const struct search_terms *terms) MUST_USE; /* -ENOMEM */
@@ -93,7 +96,7 @@ uint64_t scheduler_due_ms(const struct scheduler *scheduler);
 enum scheduler_event_kind {
     SCHEDULER_TICK,            /* time has passed; again while the effects say `more` */
     SCHEDULER_SEARCH_RUN,      /* search */
-    SCHEDULER_SEARCH_PAUSE,    /* search */
+    SCHEDULER_SEARCH_PAUSE,    /* search, hand_back */
     SCHEDULER_SEARCH_CANCEL,   /* search */
     SCHEDULER_WORKER_CONNECTS, /* worker, datasets */
     SCHEDULER_WORKER_SEEN,     /* worker */
@@ -110,6 +113,7 @@ struct scheduler_event {
     uint32_t worker, slot;
     uint64_t attempt, epoch;
     enum outcome outcome;
+    bool hand_back;
     const struct dataset_set *datasets;
 };
 
@@ -146,9 +150,10 @@ struct effects {
 };
 
 enum {
-    SCHEDULER_NOTHING = 1, /* WORKER_WANTS: nothing for it at present */
-    SCHEDULER_STALE = 2,   /* REPORT, RESULT: not the current attempt, or another worker's */
-    SCHEDULER_STOP = 3     /* REPORT: the search was cancelled */
+    SCHEDULER_NOTHING = 1,  /* WORKER_WANTS: nothing for it at present */
+    SCHEDULER_STALE = 2,    /* REPORT, RESULT: not the current attempt, or another worker's */
+    SCHEDULER_STOP = 3,     /* REPORT: the search was cancelled */
+    SCHEDULER_HAND_BACK = 4 /* REPORT: the search was paused, and what runs is wanted back */
 };
 /* Applies one event. 0 or one of the outcomes above; *ret_effects is always set. */
 int scheduler_apply(struct scheduler *scheduler, const struct scheduler_event *event,

@@ -24,6 +24,7 @@ static int search_allocate(const struct search_row *row, struct search **ret_sea
     text[row->length] = '\0';
     search->id = row->id;
     search->state = row->state;
+    search->hand_back = row->hand_back;
     search->text = text;
     search->length = row->length;
     search->priority = row->priority;

@@ -38,6 +38,7 @@ struct front {
 struct search {
     uint64_t id;
     enum search_state state;
+    bool hand_back; /* PAUSED: what runs is wanted back */
     char problem[ERROR_MESSAGE_SIZE];
     char *text;
     size_t length;

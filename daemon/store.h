@@ -61,10 +61,12 @@ struct search_row {
     enum search_state state;
     int32_t priority;
     int64_t created_us, finished_us; /* 0 = not yet */
+    bool hand_back; /* paused: running attempts are asked to hand back; false when inserted */
 };
 int store_insert_search(struct store *store, const struct search_row *row) MUST_USE;
 int store_update_search(struct store *store, uint64_t search, enum search_state state,
                         int64_t finished_us) MUST_USE;
+int store_set_hand_back(struct store *store, uint64_t search, bool hand_back) MUST_USE;
 /* 0 and the search that was submitted with the key; -ENOENT. */
 int store_find_submission(struct store *store, const char *idempotency_key,
                           uint64_t *ret_search) MUST_USE;
@@ -121,6 +123,26 @@ int store_insert_epoch(struct store *store, uint64_t attempt,
 typedef int store_visit_epoch(void *context, const struct epoch_metrics *epoch);
 int store_each_epoch_of(struct store *store, uint64_t attempt, store_visit_epoch *visit,
                         void *context) MUST_USE;
+
+/* ---- checkpoints: the newest of each unfinished candidate at a rung ---- */
+
+struct checkpoint_row {
+    uint64_t search, candidate;
+    uint32_t rung;
+    uint64_t attempt;
+    struct checkpoint checkpoint;
+    int64_t stored_us;
+};
+/* Takes the place of an older one, one with fewer steps. */
+int store_put_checkpoint(struct store *store, const struct checkpoint_row *row) MUST_USE;
+/* -ENOENT */
+int store_find_checkpoint(struct store *store, uint64_t search, uint64_t candidate, uint32_t rung,
+                          struct checkpoint *ret_checkpoint) MUST_USE;
+/* Of a candidate at all rungs, or of a search. 1 where there was one, else 0. */
+int store_drop_checkpoint(struct store *store, uint64_t search, uint64_t candidate) MUST_USE;
+int store_drop_checkpoints(struct store *store, uint64_t search) MUST_USE;
+/* 1 where some row names the content, else 0. */
+int store_has_checkpoint(struct store *store, const uint8_t sha256[SHA256_SIZE]) MUST_USE;
 
 /* ---- results ---- */
 

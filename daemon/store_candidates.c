@@ -82,7 +82,8 @@ int store_insert_result(struct store *store, const struct result_row *row)
     static const char sql[] =
         "INSERT INTO results (search, candidate, rung, position, attempt, attempts, outcome,"
         " accuracy, loss, step_s, step_spread_s, step_blocks, baseline_s, reward, seconds,"
-        " images, accepted_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+        " images, accepted_us, step_contended)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     struct binder binder;
     int r = store_begin_mutation(store, STATEMENT_INSERT_RESULT, sql, &binder);
     if (r < 0)
@@ -107,6 +108,7 @@ int store_insert_result(struct store *store, const struct result_row *row)
     bind_real(&binder, row->seconds);
     bind_integer(&binder, row->images);
     bind_time(&binder, row->accepted_us);
+    bind_integer(&binder, row->step_time.contended);
     return store_run(store, &binder);
 }
 
@@ -125,7 +127,8 @@ static struct result_row read_result(sqlite3_stmt *s)
         .step_time = {.median_s = column_real(s, 9),
                       .spread_s = column_real(s, 10),
                       .blocks = (uint32_t)column_integer(s, 11),
-                      .baseline_s = column_real(s, 12)},
+                      .baseline_s = column_real(s, 12),
+                      .contended = sqlite3_column_int(s, 17) != 0},
         .reward = column_real(s, 13),
         .seconds = column_real(s, 14),
         .images = column_integer(s, 15),
@@ -137,7 +140,8 @@ static struct result_row read_result(sqlite3_stmt *s)
 #define RESULT_COLUMNS                                                                             \
     "search, candidate, rung, ifnull(position, -1), attempt, attempts, outcome, accuracy, loss, "  \
     "step_s,"                                                                                      \
-    " step_spread_s, step_blocks, baseline_s, reward, seconds, images, accepted_us"
+    " step_spread_s, step_blocks, baseline_s, reward, seconds, images, accepted_us,"               \
+    " step_contended"
 
 int store_each_result(struct store *store, store_visit_result *visit, void *context)
 {

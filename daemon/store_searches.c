@@ -38,6 +38,18 @@ int store_update_search(struct store *store, uint64_t search, enum search_state 
     return store_run(store, &binder);
 }
 
+int store_set_hand_back(struct store *store, uint64_t search, bool hand_back)
+{
+    static const char sql[] = "UPDATE searches SET hand_back = ? WHERE id = ?";
+    struct binder binder;
+    int r = store_begin_mutation(store, STATEMENT_SET_HAND_BACK, sql, &binder);
+    if (r < 0)
+        return r;
+    bind_integer(&binder, hand_back);
+    bind_integer(&binder, search);
+    return store_run(store, &binder);
+}
+
 int store_find_submission(struct store *store, const char *idempotency_key, uint64_t *ret_search)
 {
     static const char sql[] = "SELECT id FROM searches WHERE idempotency_key = ?";
@@ -57,7 +69,8 @@ int store_find_submission(struct store *store, const char *idempotency_key, uint
 int store_each_search(struct store *store, store_visit_search *visit, void *context)
 {
     static const char sql[] =
-        "SELECT id, spec, state, priority, idempotency_key, created_us, finished_us, resolved "
+        "SELECT id, spec, state, priority, idempotency_key, created_us, finished_us, resolved,"
+        " hand_back "
         "FROM searches ORDER BY id";
     struct binder binder;
     int r = store_begin_query(store, STATEMENT_EACH_SEARCH, sql, &binder);
@@ -75,6 +88,7 @@ int store_each_search(struct store *store, store_visit_search *visit, void *cont
             .created_us = sqlite3_column_int64(s, 5),
             .finished_us = sqlite3_column_int64(s, 6),
             .resolved = column_text(s, 7),
+            .hand_back = sqlite3_column_int(s, 8) != 0,
         };
         int stop = visit(context, &row);
         if (stop != 0) {

@@ -13,7 +13,8 @@ struct worker_slot {
     /* of the running attempt */
     uint64_t attempt;
     uint64_t steps_done, steps_total;
-    uint32_t epochs_reported; /* the highest number */
+    uint32_t epochs_reported;  /* the highest number */
+    uint64_t checkpoint_steps; /* of the newest checkpoint */
 };
 
 struct worker {

@@ -291,9 +291,9 @@ const char *answer_header(const struct answer *answer, const char *name)
 }
 
 /* Puts the chunks from `at` on together in place; false where the end has not come yet. */
-static bool dechunk(char *at, const char *end)
+static bool dechunk(char *at, const char *end, size_t *ret_length)
 {
-    char *to = at;
+    char *to = at, *start = at;
     for (;;) {
         char *line = memmem(at, (size_t)(end - at), "\r\n", 2);
         if (!line)
@@ -301,7 +301,7 @@ static bool dechunk(char *at, const char *end)
         size_t bytes = strtoul(at, NULL, 16);
         at = line + 2;
         if (bytes == 0) {
-            *to = '\0';
+            *ret_length = (size_t)(to - start);
             return true;
         }
         if ((size_t)(end - at) < bytes + 2)
@@ -334,9 +334,9 @@ static bool is_complete(const struct input *input, const char *head, size_t head
         char *copy = malloc(length + 1);
         assert_non_null(copy);
         memcpy(copy, body, length);
-        bool complete = dechunk(copy, copy + length);
+        bool complete = dechunk(copy, copy + length, &length);
         if (complete)
-            copy_body(answer, copy, strlen(copy));
+            copy_body(answer, copy, length);
         free(copy);
         return complete;
     }

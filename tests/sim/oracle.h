@@ -12,7 +12,8 @@ enum { ORACLE_SEARCHES_MAX = 4, ORACLE_CANDIDATES_MAX = 32, ORACLE_EPOCHS_MAX = 
 struct oracle_candidate {
     enum outcome outcome; /* NONE = no final result was acknowledged */
     double accuracy;
-    uint64_t renewed_ms; /* its running lease, when last granted or reported on */
+    uint64_t checkpoint_steps; /* of the newest checkpoint whose storing was acknowledged */
+    uint64_t renewed_ms;       /* its running lease, when last granted or reported on */
 };
 
 struct oracle_search {

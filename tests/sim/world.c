@@ -52,6 +52,33 @@ static struct reply *reply(struct world *world, enum reply_kind kind, size_t wor
     return added;
 }
 
+static struct oracle_candidate *candidate_of(struct world *world, const struct task *task)
+{
+    return &oracle_search(&world->oracle, task->search)->candidates[task->candidate];
+}
+
+/* Names the candidate, so that another's would be told. */
+static struct checkpoint checkpoint_of(const struct task *task, uint64_t steps)
+{
+    struct checkpoint checkpoint = {.bytes = 1 + steps, .steps_done = steps};
+    memcpy(checkpoint.sha256, &task->search, sizeof task->search);
+    memcpy(checkpoint.sha256 + 8, &task->candidate, sizeof task->candidate);
+    memcpy(checkpoint.sha256 + 16, &steps, sizeof steps);
+    return checkpoint;
+}
+
+/* What was acknowledged is not lost, and nobody continues from another candidate's checkpoint. */
+static void check_checkpoint(struct world *world, const struct task *task)
+{
+    const struct checkpoint *checkpoint = &task->checkpoint;
+    const struct checkpoint expected = checkpoint_of(task, checkpoint->steps_done);
+    if (checkpoint->steps_done < candidate_of(world, task)->checkpoint_steps)
+        oracle_breach(&world->oracle, "a checkpoint was lost");
+    if (checkpoint->bytes && (checkpoint->bytes != expected.bytes ||
+                              memcmp(checkpoint->sha256, expected.sha256, SHA256_SIZE) != 0))
+        oracle_breach(&world->oracle, "a candidate continues from another's checkpoint");
+}
+
 static void receive_lease(struct world *world, const struct reply *reply)
 {
     struct world_slot *slot = &world->workers[reply->worker].slots[reply->slot];
@@ -60,6 +87,8 @@ static void receive_lease(struct world *world, const struct reply *reply)
     slot->over = slot->tried = slot->delivered = false;
     slot->task = reply->task;
     slot->result = rig_result(&reply->task);
+    slot->checkpoint_steps = slot->task.checkpoint.steps_done;
+    check_checkpoint(world, &slot->task);
     if (world->calm)
         return;
     static const enum outcome mishaps[] = {OUTCOME_LOST, OUTCOME_FAILED, OUTCOME_OUT_OF_MEMORY};
@@ -78,6 +107,14 @@ static void receive_result(struct world *world, const struct reply *reply)
     slot->answer = reply->answer;
 }
 
+static void acknowledge_checkpoint(struct world *world, const struct world_slot *slot,
+                                   uint64_t steps)
+{
+    struct oracle_candidate *candidate = candidate_of(world, &slot->task);
+    if (steps > candidate->checkpoint_steps)
+        candidate->checkpoint_steps = steps;
+}
+
 static void receive(struct world *world, const struct reply *reply)
 {
     struct world_worker *worker = &world->workers[reply->worker];
@@ -93,6 +130,10 @@ static void receive(struct world *world, const struct reply *reply)
         receive_lease(world, reply);
         break;
     case REPLY_REPORT:
+        if (reply->answer == 0 || reply->answer == REPORT_HAND_BACK)
+            acknowledge_checkpoint(world, slot, reply->checkpoint_steps);
+        if (reply->answer == REPORT_HAND_BACK && !chance(world, 3))
+            slot->result.outcome = OUTCOME_RETURNED;
         /* Some trainers do not stop when they are told, and deliver late. */
         if (reply->answer == -ESTALE || (reply->answer == REPORT_STOP && !chance(world, 3)))
             slot->working = false;
@@ -165,6 +206,8 @@ static void report_progress(struct world *world, size_t w, size_t s)
     struct world_slot *slot = &worker->slots[s];
     struct epoch_metrics epoch = {.number = 1 + (uint32_t)below(world, 2),
                                   .validation_accuracy = 0.5};
+    if (chance(world, 2))
+        slot->checkpoint_steps += 1 + below(world, 3);
     struct report report = {.worker = worker->name,
                             .attempt = slot->task.attempt,
                             .epoch = slot->task.epoch,
@@ -172,6 +215,8 @@ static void report_progress(struct world *world, size_t w, size_t s)
                             .steps_total = 2,
                             .epochs = &epoch,
                             .epoch_count = (uint32_t)below(world, 2)};
+    if (slot->checkpoint_steps > 0)
+        report.checkpoint = checkpoint_of(&slot->task, slot->checkpoint_steps);
     int r = coordinator_report(world->rig.coordinator, &report);
     trace(world, "%s/%zu reports attempt %llu: %d", worker->name, s,
           (unsigned long long)slot->task.attempt, r);
@@ -179,10 +224,13 @@ static void report_progress(struct world *world, size_t w, size_t s)
         return;
     if (!slot->tried)
         check_stale(world, slot, r);
-    if (r == 0 || r == REPORT_STOP)
+    if (r >= 0)
         renewed(world, slot, &slot->task);
-    if (r >= 0 || r == -ESTALE)
-        reply(world, REPLY_REPORT, w, s)->answer = r;
+    if (r < 0 && r != -ESTALE)
+        return;
+    struct reply *added = reply(world, REPLY_REPORT, w, s);
+    added->answer = r;
+    added->checkpoint_steps = slot->checkpoint_steps;
 }
 
 static void deliver(struct world *world, size_t w, size_t s)
@@ -197,6 +245,8 @@ static void deliver(struct world *world, size_t w, size_t s)
         return;
     check_stale(world, slot, r);
     slot->tried = true;
+    if (slot->result.outcome != OUTCOME_LOST && slot->result.outcome != OUTCOME_RETURNED)
+        candidate_of(world, &slot->task)->checkpoint_steps = 0;
     if (r >= 0 || r == -ESTALE)
         reply(world, REPLY_RESULT, w, s)->answer = r;
 }
@@ -282,7 +332,9 @@ static void steer(struct world *world)
     enum search_state state = states[below(world, chance(world, 4) ? 3 : 2)];
     struct coordinator *coordinator = world->rig.coordinator;
     struct error error;
-    int r = state == SEARCH_PAUSED    ? coordinator_pause(coordinator, id, &error)
+    bool gently = state == SEARCH_PAUSED && chance(world, 3);
+    int r = gently                    ? coordinator_pause_gently(coordinator, id, &error)
+            : state == SEARCH_PAUSED  ? coordinator_pause(coordinator, id, &error)
             : state == SEARCH_RUNNING ? coordinator_resume(coordinator, id, &error)
                                       : coordinator_cancel(coordinator, id, &error);
     trace(world, "search %llu to be %s: %d", (unsigned long long)id, search_state_name(state), r);

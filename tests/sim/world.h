@@ -13,10 +13,11 @@ struct world_slot {
     bool working;
     struct task task; /* its spec pointer is not used */
     struct result result;
-    uint64_t renewed_ms; /* the lease, as the daemon has seen it */
-    bool over;           /* the lease has run out in a tick that was committed */
-    bool tried;          /* to deliver: the result may have been taken though no reply came */
-    bool delivered;      /* the last task's result was acknowledged, with `answer` */
+    uint64_t checkpoint_steps; /* of the newest checkpoint that it has written */
+    uint64_t renewed_ms;       /* the lease, as the daemon has seen it */
+    bool over;                 /* the lease has run out in a tick that was committed */
+    bool tried;                /* to deliver: the result may have been taken though no reply came */
+    bool delivered;            /* the last task's result was acknowledged, with `answer` */
     int answer;
 };
 
@@ -42,6 +43,7 @@ struct reply {
     size_t worker, slot;
     int answer;
     struct task task;
+    uint64_t checkpoint_steps; /* 0: the report named none */
     uint64_t search;
     enum search_state state;
 };

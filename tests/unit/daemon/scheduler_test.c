@@ -474,6 +474,26 @@ static void test_paused_search_gives_nothing_and_finishes_what_runs(void **state
     assert_non_null(want(bench, worker, 1));
 }
 
+static void test_paused_search_asks_for_what_runs_where_that_is_wanted(void **state)
+{
+    struct bench *bench = *state;
+    add_search(bench, 1, (struct search_terms){0});
+    uint32_t worker = add_worker(bench);
+    struct effect lease = must_lease(bench, worker, 0);
+    apply(bench,
+          (struct scheduler_event){.kind = SCHEDULER_SEARCH_PAUSE, .search = 1, .hand_back = true});
+    assert_int_equal(report(bench, &lease), SCHEDULER_HAND_BACK);
+    assert_int_equal(end(bench, &lease, OUTCOME_RETURNED).next, NEXT_RETRY);
+    assert_null(want(bench, worker, 0));
+    steer(bench, 1, SCHEDULER_SEARCH_RUN);
+    struct effect again = must_lease(bench, worker, 0);
+    assert_int_equal(again.job.candidate, lease.job.candidate);
+    assert_int_equal(again.job.losses + again.job.failures, 0);
+    assert_int_equal(report(bench, &again), 0);
+    steer(bench, 1, SCHEDULER_SEARCH_PAUSE); /* gently */
+    assert_int_equal(report(bench, &again), 0);
+}
+
 static void test_cancelled_search_stops_workers_and_keeps_results(void **state)
 {
     struct bench *bench = *state;
@@ -561,6 +581,7 @@ int main(void)
         TEST(test_restored_lease_gets_a_full_term),
         TEST(test_restored_job_without_room_is_refused),
         TEST(test_paused_search_gives_nothing_and_finishes_what_runs),
+        TEST(test_paused_search_asks_for_what_runs_where_that_is_wanted),
         TEST(test_cancelled_search_stops_workers_and_keeps_results),
         TEST(test_cancelled_lease_expires_as_cancelled),
         TEST(test_silent_worker_is_forgotten_after_its_leases),
