@@ -223,9 +223,9 @@ static struct safetensors_tensor epochs_tensor(uint32_t count)
 static float *values_new(const struct plan *plan)
 {
     size_t largest = 1;
-    for (size_t i = 0; i < plan_tensor_count(plan); i++) {
+    for (size_t i = 0; i < plan_state_count(plan); i++) {
         struct tensor_info info;
-        plan_tensor_info(plan, i, &info);
+        plan_state_info(plan, i, &info);
         largest = info.elements > largest ? info.elements : largest;
     }
     return calloc(largest, sizeof(float));
@@ -236,9 +236,9 @@ static int declare_all(struct safetensors_writer *writer, const struct plan *pla
 {
     const struct safetensors_tensor epochs = epochs_tensor(finished_count);
     int r = safetensors_declare(writer, &epochs, error);
-    for (size_t i = 0; i < plan_tensor_count(plan) && r == 0; i++) {
+    for (size_t i = 0; i < plan_state_count(plan) && r == 0; i++) {
         struct tensor_info info;
-        plan_tensor_info(plan, i, &info);
+        plan_state_info(plan, i, &info);
         const struct safetensors_tensor tensor = tensor_of(&info);
         r = safetensors_declare(writer, &tensor, error);
     }
@@ -263,9 +263,9 @@ static int write_tensors(struct safetensors_writer *writer, struct plan *plan, s
 {
     float *values = values_new(plan);
     int r = values ? 0 : error_set(error, -ENOMEM, "", "no memory for a checkpoint");
-    for (size_t i = 0; i < plan_tensor_count(plan) && r == 0; i++) {
+    for (size_t i = 0; i < plan_state_count(plan) && r == 0; i++) {
         struct tensor_info info;
-        plan_tensor_info(plan, i, &info);
+        plan_state_info(plan, i, &info);
         r = plan_tensor_read(plan, info.name, values);
         if (r < 0)
             error_set(error, r, "", "tensor %s cannot be read: %s", info.name, strerror(-r));
@@ -304,12 +304,12 @@ static int read_epochs(struct safetensors *file, const char *path, struct checkp
 static int check_tensors(const struct safetensors *file, const char *path, const struct plan *plan,
                          struct error *error)
 {
-    if (safetensors_count(file) != plan_tensor_count(plan) + 1)
+    if (safetensors_count(file) != plan_state_count(plan) + 1)
         return error_set(error, -EBADMSG, "", "%.300s: has %zu tensors, the network %zu", path,
-                         safetensors_count(file) - 1, plan_tensor_count(plan));
-    for (size_t i = 0; i < plan_tensor_count(plan); i++) {
+                         safetensors_count(file) - 1, plan_state_count(plan));
+    for (size_t i = 0; i < plan_state_count(plan); i++) {
         struct tensor_info info;
-        plan_tensor_info(plan, i, &info);
+        plan_state_info(plan, i, &info);
         int index = safetensors_find(file, info.name);
         const struct safetensors_tensor wanted = tensor_of(&info);
         const struct safetensors_tensor *tensor =
@@ -327,9 +327,9 @@ static int read_tensors(struct safetensors *file, struct plan *plan, struct erro
 {
     float *values = values_new(plan);
     int r = values ? 0 : error_set(error, -ENOMEM, "", "no memory to load a checkpoint");
-    for (size_t i = 0; i < plan_tensor_count(plan) && r == 0; i++) {
+    for (size_t i = 0; i < plan_state_count(plan) && r == 0; i++) {
         struct tensor_info info;
-        plan_tensor_info(plan, i, &info);
+        plan_state_info(plan, i, &info);
         int index = safetensors_find(file, info.name);
         assert(index >= 0);
         r = safetensors_read(file, (size_t)index, values, error);
@@ -399,6 +399,7 @@ int checkpoint_write(const char *directory, const struct checkpoint *checkpoint,
                      struct wire_checkpoint_written *ret_written, struct error *error)
 {
     assert(checkpoint->finished_count == checkpoint->epoch && checkpoint->epoch <= task->epochs);
+    assert(checkpoint->steps_done == plan_step_count(plan));
     struct wire_checkpoint_written written = {.checkpoint = {.steps_done = checkpoint->steps_done}};
     int length = snprintf(written.path, sizeof written.path,
                           "%s/attempt-%" PRIu64 "-step-%" PRIu64 ".safetensors", directory,
@@ -451,6 +452,7 @@ int checkpoint_load(const char *path, const struct wire_task *task, struct plan 
         checkpoint_release(&loaded);
         return r;
     }
+    plan_set_step_count(plan, loaded.steps_done);
     checkpoint_release(checkpoint);
     *checkpoint = loaded;
     return 0;

@@ -34,9 +34,10 @@ static struct plan *make_plan(struct engine *engine, const struct wire_task *tas
     return plan;
 }
 
-static void train(const struct bench *bench, uint32_t steps)
+/* Steps first .. last - 1; each step's batch follows from its number. */
+static void train(const struct bench *bench, uint32_t first, uint32_t last)
 {
-    for (uint32_t step = 0; step < steps; step++) {
+    for (uint32_t step = first; step < last; step++) {
         struct batch_result result;
         for (uint32_t i = 0; i < bench->task.recipe.batch; i++) {
             plan_labels(bench->plan)[i] = (i + step) % 4;
@@ -47,12 +48,20 @@ static void train(const struct bench *bench, uint32_t steps)
     }
 }
 
-static void bench_init(struct bench *bench)
+static void bench_init_with(struct bench *bench, enum optimizer_kind optimizer)
 {
     *bench = (struct bench){.task = small_task()};
+    bench->task.recipe.optimizer = optimizer;
+    bench->task.recipe.ema_decay = 0.9;
+    bench->task.recipe.dropout = 0.2;
     assert_int_equal(engine_new(backend_reference(), &bench->engine, NULL), 0);
     bench->plan = make_plan(bench->engine, &bench->task);
-    train(bench, 3);
+    train(bench, 0, 23);
+}
+
+static void bench_init(struct bench *bench)
+{
+    bench_init_with(bench, OPTIMIZER_SGD);
 }
 
 static void bench_release(struct bench *bench)
@@ -94,9 +103,11 @@ static struct wire_checkpoint_written write_sample(const struct fixture *fixture
 
 static void same_tensors(struct plan *a, struct plan *b)
 {
-    for (size_t i = 0; i < plan_tensor_count(a); i++) {
+    assert_int_equal(plan_step_count(a), plan_step_count(b));
+    assert_int_equal(plan_state_count(a), plan_state_count(b));
+    for (size_t i = 0; i < plan_state_count(a); i++) {
         struct tensor_info info;
-        plan_tensor_info(a, i, &info);
+        plan_state_info(a, i, &info);
         float *first = calloc(info.elements, sizeof *first);
         float *second = calloc(info.elements, sizeof *second);
         assert_true(first && second);
@@ -141,6 +152,32 @@ static void test_a_checkpoint_is_loaded_as_it_was_written(void **state)
     plan_free(plan);
     engine_free(engine);
     bench_release(&bench);
+}
+
+/* With every optimizer: what it keeps is in the file. */
+static void test_training_goes_on_as_if_it_had_not_stopped(void **state)
+{
+    static const enum optimizer_kind optimizers[] = {OPTIMIZER_SGD, OPTIMIZER_RMSPROP,
+                                                     OPTIMIZER_ADAMW};
+    for (size_t i = 0; i < ARRAY_LENGTH(optimizers); i++) {
+        struct bench whole, halves;
+        bench_init_with(&whole, optimizers[i]);
+        bench_init_with(&halves, optimizers[i]);
+        struct wire_checkpoint_written written = write_sample(*state, &halves);
+        plan_free(halves.plan);
+        halves.plan = make_plan(halves.engine, &halves.task);
+        struct checkpoint loaded;
+        struct error error = {0};
+        assert_int_equal(checkpoint_init(&loaded, &halves.task), 0);
+        if (checkpoint_load(written.path, &halves.task, halves.plan, &loaded, &error) < 0)
+            fail_msg("%s", error.message);
+        train(&whole, 23, 40);
+        train(&halves, (uint32_t)loaded.steps_done, 40);
+        same_tensors(whole.plan, halves.plan);
+        checkpoint_release(&loaded);
+        bench_release(&whole);
+        bench_release(&halves);
+    }
 }
 
 struct difference {
@@ -294,6 +331,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(test_a_checkpoint_is_loaded_as_it_was_written),
+        FIXTURE_TEST(test_training_goes_on_as_if_it_had_not_stopped),
         FIXTURE_TEST(test_a_checkpoint_of_another_task_is_refused_by_the_fields_name),
         FIXTURE_TEST(test_damage_is_found),
         FIXTURE_TEST(test_another_kind_of_file_is_refused),
