@@ -159,6 +159,14 @@ static int build_plan(struct run *run, const struct architecture *architecture, 
 
 /* ---- training ---- */
 
+static struct loader_batch plan_buffers(struct plan *plan)
+{
+    return (struct loader_batch){.images = plan_images(plan),
+                                 .labels = plan_labels(plan),
+                                 .partners = plan_partners(plan),
+                                 .shares = plan_shares(plan)};
+}
+
 /* One training step on what is in the plan's buffers; ret_seconds is the step alone. -EDOM. */
 static int timed_step(struct run *run, double learning_rate, struct batch_result *ret_result,
                       double *ret_seconds)
@@ -172,7 +180,8 @@ static int timed_step(struct run *run, double learning_rate, struct batch_result
 static int train_step(struct run *run, uint64_t step, struct batch_result *sum, struct error *error)
 {
     const uint64_t steps_per_epoch = loader_steps_per_epoch(run->loader);
-    loader_train_batch(run->loader, step, plan_images(run->plan), plan_labels(run->plan));
+    const struct loader_batch loaded = plan_buffers(run->plan);
+    loader_train_batch(run->loader, step, &loaded);
     double rate =
         recipe_learning_rate(&run->task->recipe, run->trained, run->train_total, steps_per_epoch);
     struct batch_result batch;
@@ -197,11 +206,11 @@ static int train_step(struct run *run, uint64_t step, struct batch_result *sum, 
 /* Sums over all held-out images. */
 static int evaluate(struct run *run, struct batch_result *ret_sum, struct error *error)
 {
+    const struct loader_batch loaded = plan_buffers(run->plan);
     struct batch_result sum = {0};
     for (uint64_t i = 0; i < loader_validation_batches(run->loader); i++) {
         struct batch_result batch;
-        uint32_t count =
-            loader_validation_batch(run->loader, i, plan_images(run->plan), plan_labels(run->plan));
+        const uint32_t count = loader_validation_batch(run->loader, i, &loaded);
         int r = plan_evaluate(run->plan, count, &batch);
         if (r == -EDOM)
             return error_set(error, r, "", "the loss on held-out images is not finite");
@@ -265,7 +274,8 @@ static int time_round(struct run *run, struct step_summary *ret_summary, struct 
     struct step_clock clock;
     step_clock_init(&clock, TRAINER_WARMUP_STEPS);
     loader_start_epoch(run->loader, 0);
-    loader_train_batch(run->loader, 0, plan_images(run->plan), plan_labels(run->plan));
+    const struct loader_batch loaded = plan_buffers(run->plan);
+    loader_train_batch(run->loader, 0, &loaded);
     const double start = now_s();
     for (uint64_t i = 0; i < TRAINER_WARMUP_STEPS + TRAINER_ROUND_STEPS; i++) {
         struct batch_result batch;

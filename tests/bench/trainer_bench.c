@@ -110,9 +110,10 @@ static int time_loading(const struct catalog *catalog, const char *cache, struct
     r = split_init(&split, &request, error);
     if (r < 0 || !images || (r = loader_new(&options, &loader, error)) < 0)
         return r;
+    const struct loader_batch batch = {.images = images, .labels = labels};
     double start = now_s();
     for (uint64_t i = 0; i < LOADED_BATCHES; i++)
-        loader_train_batch(loader, i % loader_steps_per_epoch(loader), images, labels);
+        loader_train_batch(loader, i % loader_steps_per_epoch(loader), &batch);
     printf("loading a batch of %d with flip and shift: %.2f ms\n", BATCH,
            (now_s() - start) / LOADED_BATCHES * 1e3);
     loader_free(loader);

@@ -186,14 +186,23 @@ static int prepare(struct peer *peer, struct error *error)
     return 0;
 }
 
+static struct loader_batch plan_buffers(struct plan *plan)
+{
+    return (struct loader_batch){.images = plan_images(plan),
+                                 .labels = plan_labels(plan),
+                                 .partners = plan_partners(plan),
+                                 .shares = plan_shares(plan)};
+}
+
 static int train_epoch(struct peer *peer, uint32_t epoch, struct batch_result *ret_sum)
 {
     const uint64_t steps = loader_steps_per_epoch(peer->loader);
+    const struct loader_batch loaded = plan_buffers(peer->plan);
     struct batch_result sum = {0};
     loader_start_epoch(peer->loader, epoch);
     for (uint64_t step = 0; step < steps; step++) {
         struct batch_result batch;
-        loader_train_batch(peer->loader, step, plan_images(peer->plan), plan_labels(peer->plan));
+        loader_train_batch(peer->loader, step, &loaded);
         int r = plan_step(
             peer->plan,
             recipe_learning_rate(&peer->job.recipe, peer->trained, peer->train_total, steps),
@@ -210,11 +219,11 @@ static int train_epoch(struct peer *peer, uint32_t epoch, struct batch_result *r
 
 static int evaluate(struct peer *peer, struct batch_result *ret_sum)
 {
+    const struct loader_batch loaded = plan_buffers(peer->plan);
     struct batch_result sum = {0};
     for (uint64_t i = 0; i < loader_validation_batches(peer->loader); i++) {
         struct batch_result batch;
-        const uint32_t count = loader_validation_batch(peer->loader, i, plan_images(peer->plan),
-                                                       plan_labels(peer->plan));
+        const uint32_t count = loader_validation_batch(peer->loader, i, &loaded);
         int r = plan_evaluate(peer->plan, count, &batch);
         if (r < 0)
             return r;

@@ -20,23 +20,29 @@ struct augmentation augmentation_draw(const struct recipe *recipe, uint64_t seed
     return drawn;
 }
 
-static void fill_pixels(float *pixels, int64_t count, uint32_t channels, const float *fill)
+bool augmentation_is_none(const struct augmentation *augmentation)
 {
-    for (int64_t i = 0; i < count; i++)
-        for (uint32_t c = 0; c < channels; c++)
-            pixels[i * channels + c] = fill[c];
+    return !augmentation->flip && augmentation->shift_x == 0 && augmentation->shift_y == 0;
 }
 
-static void mirror_pixels(const float *in, int64_t in_last, int64_t count, uint32_t channels,
-                          float *ret_out)
+/* `count` pixels ending at `last`, from the last to the first. */
+static void mirror_pixels(const uint8_t *last, int64_t count, uint32_t channels, uint8_t *ret_out)
 {
-    for (int64_t i = 0; i < count; i++)
-        for (uint32_t c = 0; c < channels; c++)
-            ret_out[i * channels + c] = in[(in_last - i) * channels + c];
+    if (channels == 1) {
+        for (int64_t i = 0; i < count; i++)
+            ret_out[i] = last[-i];
+        return;
+    }
+    for (int64_t i = 0; i < count; i++, ret_out += 3, last -= 3) {
+        const uint8_t red = last[0], green = last[1], blue = last[2];
+        ret_out[0] = red;
+        ret_out[1] = green;
+        ret_out[2] = blue;
+    }
 }
 
 void augmentation_apply(const struct augmentation *augmentation, uint32_t size, uint32_t channels,
-                        const float *fill, const float *image, float *ret_image)
+                        const uint8_t *pixels, uint8_t *ret_pixels)
 {
     const int64_t side = size, shift_x = augmentation->shift_x;
     /* Columns first .. last - 1 of the result come from the image. */
@@ -46,20 +52,20 @@ void augmentation_apply(const struct augmentation *augmentation, uint32_t size, 
     if (last < first)
         last = first;
     for (int64_t y = 0; y < side; y++) {
-        float *to = ret_image + y * side * channels;
-        int64_t from_y = y - augmentation->shift_y;
+        uint8_t *to = ret_pixels + y * side * channels;
+        const int64_t from_y = y - augmentation->shift_y;
         if (from_y < 0 || from_y >= side) {
-            fill_pixels(to, side, channels, fill);
+            memset(to, 0, (size_t)(side * channels));
             continue;
         }
-        const float *from = image + from_y * side * channels;
-        fill_pixels(to, first, channels, fill);
+        const uint8_t *from = pixels + from_y * side * channels;
+        memset(to, 0, (size_t)(first * channels));
         if (augmentation->flip)
-            mirror_pixels(from, side - 1 - (first - shift_x), last - first, channels,
+            mirror_pixels(from + (side - 1 - (first - shift_x)) * channels, last - first, channels,
                           to + first * channels);
         else
             memcpy(to + first * channels, from + (first - shift_x) * channels,
-                   (size_t)(last - first) * channels * sizeof *to);
-        fill_pixels(to + last * channels, side - last, channels, fill);
+                   (size_t)((last - first) * channels));
+        memset(to + last * channels, 0, (size_t)((side - last) * channels));
     }
 }

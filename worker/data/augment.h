@@ -1,5 +1,4 @@
-/* Augmentation: random horizontal flip and random shift, a function of (seed, epoch, image) alone.
- */
+/* Random horizontal flip and random shift, a function of (seed, epoch, image) alone. */
 #ifndef WORKER_DATA_AUGMENT_H
 #define WORKER_DATA_AUGMENT_H
 
@@ -15,10 +14,10 @@ struct augmentation {
  * uniform over -recipe->shift .. recipe->shift in each direction. */
 struct augmentation augmentation_draw(const struct recipe *recipe, uint64_t seed, uint32_t epoch,
                                       uint32_t image);
+bool augmentation_is_none(const struct augmentation *augmentation);
 
-/* (size, size, channels) to (size, size, channels), not in place; what is shifted in is `fill`, a
- * value a channel. */
+/* (size, size, channels) to the same, not in place; 1 or 3 channels. What is shifted in is black. */
 void augmentation_apply(const struct augmentation *augmentation, uint32_t size, uint32_t channels,
-                        const float *fill, const float *image, float *ret_image);
+                        const uint8_t *pixels, uint8_t *ret_pixels);
 
 #endif

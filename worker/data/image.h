@@ -33,11 +33,15 @@ void image_solarize(struct image *image, uint32_t threshold);
 void image_solarize_add(struct image *image, uint32_t addition);
 
 /* The four that blend with a plainer image: factor 0 is the plain one, 1 the image itself; above 1
- * goes past it and clips at 0 and 255. */
-void image_color(struct image *image, float factor);      /* grey; a grey image stays as it is */
-void image_contrast(struct image *image, float factor);   /* the mean grey */
-void image_brightness(struct image *image, float factor); /* black */
-/* A blurred one: 3 x 3 pixels, the middle weighs 5 of 13; the border stays as it is. */
+ * goes past it and clips at 0 and 255. The plain one is: */
+
+/* the image in grey, so that a grey image stays as it is, */
+void image_color(struct image *image, float factor, uint8_t *scratch);
+/* its mean grey everywhere, */
+void image_contrast(struct image *image, float factor);
+/* black, */
+void image_brightness(struct image *image, float factor);
+/* blurred over 3 x 3 pixels of which the middle weighs 5 of 13; the border stays as it is. */
 void image_sharpness(struct image *image, float factor, uint8_t *scratch);
 
 /* ---- place: the nearest pixel, IMAGE_FILL where there is none ---- */

@@ -13,11 +13,14 @@ struct place {
 
 static void copy_pixel(const uint8_t *from, uint32_t channels, uint8_t *to)
 {
-    to[0] = from[0];
-    if (channels > 1) {
-        to[1] = from[1];
-        to[2] = from[2];
+    if (channels == 1) {
+        to[0] = from[0];
+        return;
     }
+    const uint8_t red = from[0], green = from[1], blue = from[2];
+    to[0] = red;
+    to[1] = green;
+    to[2] = blue;
 }
 
 static void warp_row(const struct image *image, const struct place *place, uint32_t y,

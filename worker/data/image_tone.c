@@ -166,17 +166,16 @@ static uint32_t grey_of(const uint8_t *pixel)
     return weighted * 511u / 5100000u;
 }
 
-void image_color(struct image *image, float factor)
+void image_color(struct image *image, float factor, uint8_t *scratch)
 {
     const size_t bytes = image_bytes(image);
-    uint8_t *pixels = image->pixels;
+    uint8_t *restrict pixels = image->pixels, *restrict greys = scratch;
     if (image->channels == 1 || factor == 1)
         return;
-    for (size_t i = 0; i < bytes; i += IMAGE_CHANNELS_MAX) {
-        const float grey = (float)(int)grey_of(pixels + i);
-        for (size_t c = i; c < i + IMAGE_CHANNELS_MAX; c++)
-            pixels[c] = blend(grey, pixels[c], factor);
-    }
+    for (size_t i = 0; i < bytes; i += IMAGE_CHANNELS_MAX)
+        greys[i] = greys[i + 1] = greys[i + 2] = (uint8_t)grey_of(pixels + i);
+    for (size_t i = 0; i < bytes; i++)
+        pixels[i] = blend(greys[i], pixels[i], factor);
 }
 
 static void blend_with_level(struct image *image, uint8_t plain, float factor)

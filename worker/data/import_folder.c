@@ -21,8 +21,8 @@ enum {
 /* What a thread keeps between images. */
 struct decoder {
     struct decoded_image image;
-    uint8_t *square; /* (side, side, channels) the middle of the image */
-    float *resized;  /* (size, size, channels) */
+    uint8_t *square;  /* (side, side, channels) the middle of the image */
+    uint8_t *resized; /* (size, size, channels) */
     size_t square_capacity;
     struct resizer *resizer; /* from resizer_side, with resizer_channels */
     uint32_t resizer_side, resizer_channels;
@@ -232,7 +232,8 @@ static int resize_square(struct decoder *decoder, uint32_t side, uint32_t size)
         decoder->resizer_side = side;
         decoder->resizer_channels = channels;
     }
-    resizer_run(decoder->resizer, decoder->square, decoder->resized);
+    const struct crop whole = crop_whole(side);
+    resizer_run(decoder->resizer, decoder->square, &whole, decoder->resized);
     return 0;
 }
 
@@ -248,11 +249,10 @@ static int write_square(struct decoder *decoder, const struct job *job, uint8_t 
         return r;
     const size_t values = (size_t)job->image_size * job->image_size * decoder->image.shape.channels;
     const uint32_t copies = job->channels / decoder->image.shape.channels;
-    for (size_t i = 0; i < values; i++) {
-        uint8_t value = as_it_is ? decoder->square[i] : (uint8_t)(decoder->resized[i] + 0.5f);
+    const uint8_t *from = as_it_is ? decoder->square : decoder->resized;
+    for (size_t i = 0; i < values; i++)
         for (uint32_t copy = 0; copy < copies; copy++)
-            ret_pixels[i * copies + copy] = value;
-    }
+            ret_pixels[i * copies + copy] = from[i];
     return 0;
 }
 
@@ -290,7 +290,7 @@ static int job_open_pack(struct job *job, const struct import_target *target, st
 {
     const size_t values = (size_t)job->image_size * job->image_size * 3;
     for (uint32_t i = 0; i < job->threads; i++) {
-        job->decoders[i].resized = calloc(values, sizeof(float));
+        job->decoders[i].resized = calloc(values, 1);
         if (!job->decoders[i].resized)
             return file_error(error, -ENOMEM, job->folder.root);
     }

@@ -1,8 +1,10 @@
 #include "worker/data/loader.h"
 
 #include "search/random.h"
-#include "worker/data/augment.h"
-#include "worker/data/resize.h"
+#include "worker/data/mix.h"
+#include "worker/data/normalise.h"
+#include "worker/data/prefetch.h"
+#include "worker/data/preparer.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,45 +13,237 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LOADER_LEVELS = 256 /* of a pixel */ };
+/* What depends on the sizes of the batches. The two sides never use it at once: what is prepared ahead is taken or dropped
+ * before the caller prepares something. */
+struct sizes {
+    uint32_t training, evaluation; /* pixels */
+    struct preparer *trainer, *evaluator;
+    uint8_t *ahead; /* with prefetch: (batch, size, size, channels) of the larger size */
+};
 
 struct loader {
     const struct pack *pack;
     const struct split *split;
     struct recipe recipe;
-    uint32_t image_size, channels;
+    struct recipe_stage stage;
+    uint32_t evaluation_size; /* 0: the stage's */
+    uint32_t channels;
     uint64_t seed;
     uint32_t epoch;
-    uint32_t *order;         /* (train_images) the epoch's images, indices into the data set */
-    float *scratch;          /* (image_size, image_size, channels) before augmentation */
-    struct resizer *resizer; /* NULL where the size is the data set's own */
-    /* normalised = pixel * scale + offset; level[] is that for each byte, offset also what black
-     * becomes */
-    float scale[PACK_CHANNELS_MAX], offset[PACK_CHANNELS_MAX];
-    float level[LOADER_LEVELS][PACK_CHANNELS_MAX];
+    uint32_t *order; /* (train_images) the epoch's images, indices into the data set */
+    struct normaliser normaliser;
+    struct sizes sizes;
+    struct prefetch *prefetch; /* NULL: off */
 };
 
-static void loader_set_normalisation(struct loader *loader)
+static size_t image_elements(const struct loader *loader, uint32_t size)
 {
-    for (uint32_t c = 0; c < loader->channels; c++) {
-        double deviation = pack_deviation(loader->pack)[c], mean = pack_mean(loader->pack)[c];
-        loader->scale[c] = (float)(1 / (255 * deviation));
-        loader->offset[c] = (float)(-mean / deviation);
-        for (int level = 0; level < LOADER_LEVELS; level++)
-            loader->level[level][c] = (float)((level / 255.0 - mean) / deviation);
-    }
+    return (size_t)size * size * loader->channels;
 }
 
-static int loader_allocate(struct loader *loader, struct error *error)
+/* ---- sizes ---- */
+
+static void sizes_release(struct sizes *sizes)
 {
-    const uint32_t own_size = pack_dataset(loader->pack)->image_size;
-    size_t elements = (size_t)loader->image_size * loader->image_size * loader->channels;
-    loader->order = calloc(loader->split->train_images, sizeof *loader->order);
-    loader->scratch = calloc(elements, sizeof *loader->scratch);
-    int r = loader->order && loader->scratch ? 0 : -ENOMEM;
-    if (r == 0 && loader->image_size != own_size)
-        r = resizer_new(own_size, loader->image_size, loader->channels, &loader->resizer);
-    return r < 0 ? error_set(error, r, "", "out of memory") : 0;
+    preparer_free(sizes->trainer);
+    preparer_free(sizes->evaluator);
+    free(sizes->ahead);
+}
+
+static int sizes_init(struct sizes *sizes, const struct loader *loader, bool prefetch,
+                      struct error *error)
+{
+    const uint32_t size = sizes->training > sizes->evaluation ? sizes->training : sizes->evaluation;
+    int r = preparer_new(loader->pack, sizes->training, &sizes->trainer);
+    if (r == 0)
+        r = preparer_new(loader->pack, sizes->evaluation, &sizes->evaluator);
+    if (r == 0 && prefetch) {
+        sizes->ahead = malloc(loader->recipe.batch * image_elements(loader, size));
+        r = sizes->ahead ? 0 : -ENOMEM;
+    }
+    if (r < 0) {
+        sizes_release(sizes);
+        return error_set(error, r, "", "out of memory");
+    }
+    return 0;
+}
+
+/* Changes over to these sizes, if they are others. */
+static int loader_resize(struct loader *loader, uint32_t training, uint32_t evaluation,
+                         struct error *error)
+{
+    assert(training > 0);
+    struct sizes sizes = {.training = training, .evaluation = evaluation ? evaluation : training};
+    if (loader->prefetch)
+        prefetch_drop(loader->prefetch);
+    if (sizes.training == loader->sizes.training && sizes.evaluation == loader->sizes.evaluation)
+        return 0;
+    int r = sizes_init(&sizes, loader, loader->prefetch != NULL, error);
+    if (r < 0)
+        return r;
+    sizes_release(&loader->sizes);
+    loader->sizes = sizes;
+    return 0;
+}
+
+int loader_set_stage(struct loader *loader, const struct recipe_stage *stage, struct error *error)
+{
+    int r = loader_resize(loader, stage->image_size, loader->evaluation_size, error);
+    if (r == 0)
+        loader->stage = *stage;
+    return r;
+}
+
+int loader_set_evaluation_size(struct loader *loader, uint32_t size, struct error *error)
+{
+    int r = loader_resize(loader, loader->stage.image_size, size, error);
+    if (r == 0)
+        loader->evaluation_size = size;
+    return r;
+}
+
+/* ---- preparing ---- */
+
+/* The images of a batch, indices into the data set. */
+static const uint32_t *batch_images(const struct loader *loader, const struct prefetch_work *work,
+                                    uint32_t *ret_count)
+{
+    const uint32_t batch = loader->recipe.batch;
+    const uint64_t first = work->index * batch;
+    *ret_count = batch;
+    if (work->training)
+        return loader->order + first;
+    const uint64_t left = loader->split->validation_images - first;
+    if (left < batch)
+        *ret_count = (uint32_t)left;
+    return loader->split->validation + first;
+}
+
+static const uint8_t *prepare_image(const struct loader *loader, const struct prefetch_work *work,
+                                    uint32_t image)
+{
+    if (!work->training)
+        return preparer_plain(loader->sizes.evaluator, image);
+    const struct prepare_rules rules = {.recipe = &loader->recipe,
+                                        .randaugment_magnitude =
+                                            loader->stage.randaugment_magnitude,
+                                        .seed = loader->seed,
+                                        .epoch = work->epoch};
+    return preparer_train(loader->sizes.trainer, &rules, image);
+}
+
+static size_t work_elements(const struct loader *loader, const struct prefetch_work *work)
+{
+    return image_elements(loader,
+                          work->training ? loader->sizes.training : loader->sizes.evaluation);
+}
+
+/* In the background. */
+static void prepare_ahead(void *context, const struct prefetch_work *work)
+{
+    const struct loader *loader = context;
+    const size_t elements = work_elements(loader, work);
+    uint32_t count;
+    const uint32_t *images = batch_images(loader, work, &count);
+    for (uint32_t i = 0; i < count; i++)
+        memcpy(loader->sizes.ahead + i * elements, prepare_image(loader, work, images[i]),
+               elements);
+}
+
+/* Normalised images and their labels. Returns how many. */
+static uint32_t load_batch(struct loader *loader, const struct prefetch_work *work,
+                           const struct loader_batch *ret_batch)
+{
+    const uint16_t *labels = pack_labels(loader->pack);
+    const size_t elements = work_elements(loader, work);
+    const bool is_prepared = loader->prefetch && prefetch_take(loader->prefetch, work);
+    uint32_t count;
+    const uint32_t *images = batch_images(loader, work, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint8_t *bytes = is_prepared ? loader->sizes.ahead + i * elements
+                                           : prepare_image(loader, work, images[i]);
+        normaliser_run(&loader->normaliser, bytes, elements, ret_batch->images + i * elements);
+        ret_batch->labels[i] = labels[images[i]];
+    }
+    return count;
+}
+
+/* The batch after this one, if there is one. */
+static void ask_next(struct loader *loader, const struct prefetch_work *work)
+{
+    const uint64_t batches =
+        work->training ? loader_steps_per_epoch(loader) : loader_validation_batches(loader);
+    struct prefetch_work next = *work;
+    next.index++;
+    if (loader->prefetch && next.index < batches)
+        prefetch_ask(loader->prefetch, &next);
+}
+
+void loader_train_batch(struct loader *loader, uint64_t step, const struct loader_batch *ret_batch)
+{
+    assert(step < loader_steps_per_epoch(loader));
+    const struct prefetch_work work = {.training = true, .epoch = loader->epoch, .index = step};
+    const uint32_t count = load_batch(loader, &work, ret_batch);
+    ask_next(loader, &work);
+    if (!ret_batch->partners)
+        return;
+    const struct mix_batch batch = {.images = ret_batch->images,
+                                    .count = count,
+                                    .size = loader->sizes.training,
+                                    .channels = loader->channels,
+                                    .labels = ret_batch->labels,
+                                    .numbers = loader->order + step * loader->recipe.batch,
+                                    .partners = ret_batch->partners,
+                                    .shares = ret_batch->shares};
+    const struct mix_rules rules = {.mixup = loader->stage.mixup,
+                                    .cutmix = loader->stage.cutmix,
+                                    .seed = loader->seed,
+                                    .epoch = loader->epoch};
+    mix_run(&batch, &rules);
+}
+
+uint32_t loader_validation_batch(struct loader *loader, uint64_t index,
+                                 const struct loader_batch *ret_batch)
+{
+    assert(index < loader_validation_batches(loader));
+    const struct prefetch_work work = {.index = index};
+    const uint32_t count = load_batch(loader, &work, ret_batch);
+    ask_next(loader, &work);
+    for (uint32_t i = 0; i < count && ret_batch->partners; i++) {
+        ret_batch->partners[i] = ret_batch->labels[i];
+        ret_batch->shares[i] = 1;
+    }
+    return count;
+}
+
+/* ---- the loader ---- */
+
+static int loader_init(struct loader *loader, const struct loader_options *options,
+                       struct error *error)
+{
+    const struct recipe *recipe = &options->recipe;
+    loader->pack = options->pack;
+    loader->split = options->split;
+    loader->recipe = *recipe;
+    loader->channels = pack_dataset(options->pack)->image_channels;
+    loader->seed = options->seed;
+    loader->normaliser =
+        normaliser_of(pack_mean(options->pack), pack_deviation(options->pack), loader->channels);
+    loader->order = calloc(options->split->train_images, sizeof *loader->order);
+    if (!loader->order)
+        return error_set(error, -ENOMEM, "", "out of memory");
+    int r = options->prefetch ? prefetch_new(prepare_ahead, loader, &loader->prefetch, error) : 0;
+    if (r < 0)
+        return r;
+    const struct recipe_stage stage = {.image_size = options->image_size,
+                                       .randaugment_magnitude = recipe->randaugment_magnitude,
+                                       .mixup = recipe->mixup,
+                                       .cutmix = recipe->cutmix,
+                                       .dropout = recipe->dropout};
+    r = loader_set_stage(loader, &stage, error);
+    if (r == 0)
+        loader_start_epoch(loader, 0);
+    return r;
 }
 
 int loader_new(const struct loader_options *options, struct loader **ret_loader,
@@ -60,23 +254,14 @@ int loader_new(const struct loader_options *options, struct loader **ret_loader,
         return error_set(error, -EINVAL, "",
                          "%" PRIu64 " training images do not fill a batch of %u",
                          options->split->train_images, batch);
-    assert(options->image_size > 0);
     struct loader *loader = calloc(1, sizeof *loader);
     if (!loader)
         return error_set(error, -ENOMEM, "", "out of memory");
-    loader->pack = options->pack;
-    loader->split = options->split;
-    loader->recipe = options->recipe;
-    loader->image_size = options->image_size;
-    loader->channels = pack_dataset(options->pack)->image_channels;
-    loader->seed = options->seed;
-    int r = loader_allocate(loader, error);
+    int r = loader_init(loader, options, error);
     if (r < 0) {
         loader_free(loader);
         return r;
     }
-    loader_set_normalisation(loader);
-    loader_start_epoch(loader, 0);
     *ret_loader = loader;
     return 0;
 }
@@ -85,9 +270,9 @@ void loader_free(struct loader *loader)
 {
     if (!loader)
         return;
+    prefetch_free(loader->prefetch);
+    sizes_release(&loader->sizes);
     free(loader->order);
-    free(loader->scratch);
-    resizer_free(loader->resizer);
     free(loader);
 }
 
@@ -105,6 +290,8 @@ void loader_start_epoch(struct loader *loader, uint32_t epoch)
 {
     const uint64_t images = loader->split->train_images;
     struct random_stream stream = random_stream_of(loader->seed, epoch, RANDOM_SHUFFLE);
+    if (loader->prefetch)
+        prefetch_drop(loader->prefetch);
     memcpy(loader->order, loader->split->train, images * sizeof *loader->order);
     for (uint64_t left = images; left > 1; left--) {
         uint64_t other = random_below(&stream, left);
@@ -113,70 +300,4 @@ void loader_start_epoch(struct loader *loader, uint32_t epoch)
         loader->order[left - 1] = image;
     }
     loader->epoch = epoch;
-}
-
-/* Resizes where needed and normalises one image: (image_size, image_size, channels). */
-static void load_image(struct loader *loader, uint32_t image, float *ret_image)
-{
-    const uint8_t *bytes = pack_image(loader->pack, image);
-    const uint32_t channels = loader->channels;
-    const size_t pixels = (size_t)loader->image_size * loader->image_size;
-    if (!loader->resizer) {
-        for (size_t i = 0; i < pixels; i++)
-            for (uint32_t c = 0; c < channels; c++)
-                ret_image[i * channels + c] = loader->level[bytes[i * channels + c]][c];
-        return;
-    }
-    resizer_run(loader->resizer, bytes, ret_image);
-    for (size_t i = 0; i < pixels; i++)
-        for (uint32_t c = 0; c < channels; c++) {
-            float *value = ret_image + i * channels + c;
-            *value = *value * loader->scale[c] + loader->offset[c];
-        }
-}
-
-static void load_augmented(struct loader *loader, uint32_t image, float *ret_image)
-{
-    if (!loader->recipe.flip && loader->recipe.shift == 0) {
-        load_image(loader, image, ret_image);
-        return;
-    }
-    struct augmentation augmentation =
-        augmentation_draw(&loader->recipe, loader->seed, loader->epoch, image);
-    load_image(loader, image, loader->scratch);
-    augmentation_apply(&augmentation, loader->image_size, loader->channels, loader->offset,
-                       loader->scratch, ret_image);
-}
-
-static size_t image_elements(const struct loader *loader)
-{
-    return (size_t)loader->image_size * loader->image_size * loader->channels;
-}
-
-void loader_train_batch(struct loader *loader, uint64_t step, float *ret_images,
-                        uint32_t *ret_labels)
-{
-    assert(step < loader_steps_per_epoch(loader));
-    const uint16_t *labels = pack_labels(loader->pack);
-    const uint32_t *images = loader->order + step * loader->recipe.batch;
-    for (uint32_t i = 0; i < loader->recipe.batch; i++) {
-        load_augmented(loader, images[i], ret_images + i * image_elements(loader));
-        ret_labels[i] = labels[images[i]];
-    }
-}
-
-uint32_t loader_validation_batch(struct loader *loader, uint64_t index, float *ret_images,
-                                 uint32_t *ret_labels)
-{
-    assert(index < loader_validation_batches(loader));
-    const uint16_t *labels = pack_labels(loader->pack);
-    const uint64_t first = index * loader->recipe.batch;
-    const uint64_t left = loader->split->validation_images - first;
-    const uint32_t count = left < loader->recipe.batch ? (uint32_t)left : loader->recipe.batch;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t image = loader->split->validation[first + i];
-        load_image(loader, image, ret_images + i * image_elements(loader));
-        ret_labels[i] = labels[image];
-    }
-    return count;
 }

@@ -1,14 +1,20 @@
 /* The loader: batches of normalised images, straight into a plan's input buffers.
  *
- * Legal order: loader_new; for each epoch loader_start_epoch and loader_train_batch for steps 0, 1,
- * ...; loader_validation_batch at any time; loader_free. The pack and the split must outlive the
- * loader. One thread at a time.
+ * Legal order: loader_new; for each epoch loader_start_epoch and loader_train_batch for any of its steps, in any
+ * order; loader_validation_batch, loader_set_stage and loader_set_evaluation_size at any time; loader_free. The pack and the
+ * split must outlive the loader. One thread at a time.
  *
- * An image is resized where the requested size is not the data set's own, normalised by the data
- * set's mean and standard deviation a channel, and in training flipped and shifted; what is shifted
- * in is black (pixel value 0). The order of an epoch is drawn by (seed, epoch). In training the
- * last images of an epoch that do not fill a batch are dropped: other ones each epoch, because the
- * order changes. Validation uses all images, the last batch may be partial. */
+ * An image for training passes, in this order: random-resized crop, or resizing where the batch's size is not the data set's
+ * own; flip; shift, black comes in; RandAugment; normalisation by the data set's mean and deviation a channel; mixup or CutMix.
+ * One for evaluation is resized and normalised. Up to the normalisation they are bytes. docs/augmentation.md has the
+ * details.
+ *
+ * A batch is a function of (seed, epoch, step, stage) alone, whatever was loaded before, in which thread and when. The order of
+ * an epoch is drawn by (seed, epoch). The last images of an epoch that do not fill a batch are dropped: other ones each
+ * epoch, because the order changes. Validation uses all images, the last batch may be partial.
+ *
+ * With `prefetch`, a background thread prepares the batch that follows the last one asked for, as bytes; what is left for the
+ * caller is to normalise and mix it. The last batch of an epoch, or of the held-out images, is followed by none. */
 #ifndef WORKER_DATA_LOADER_H
 #define WORKER_DATA_LOADER_H
 
@@ -22,27 +28,43 @@ struct loader;
 struct loader_options {
     const struct pack *pack;
     const struct split *split;
-    struct recipe recipe; /* batch, flip, shift */
+    struct recipe recipe; /* batch and augmentation; not its stages: loader_set_stage */
     uint32_t image_size;  /* pixels, of the batches */
     uint64_t seed;        /* order and augmentation */
+    bool prefetch;
 };
 
-/* -EINVAL where the training images do not fill one batch, -ENOMEM. */
+/* Where a batch goes: the caller's buffers. Image i counts as labels[i] with shares[i], as partners[i] with the rest. Without
+ * partners and shares (both NULL) nothing is mixed. */
+struct loader_batch {
+    float *images;      /* (batch, size, size, channels) */
+    uint32_t *labels;   /* (batch) */
+    uint32_t *partners; /* (batch); labels[i] where nothing is mixed */
+    float *shares;      /* (batch); 1 where nothing is mixed */
+};
+
+/* -EINVAL where the training images do not fill one batch, -ENOMEM, -EAGAIN where there is no thread to be had. */
 int loader_new(const struct loader_options *options, struct loader **ret_loader,
                struct error *error) MUST_USE;
 void loader_free(struct loader *loader);
+
+/* Progressive learning: from the next batch on this image size, RandAugment magnitude, and alphas of mixup and CutMix. -ENOMEM,
+ * and all stays as it was. */
+int loader_set_stage(struct loader *loader, const struct recipe_stage *stage,
+                     struct error *error) MUST_USE;
+/* Held-out images come in this size from now on, whatever the stage; 0 (as at first): in the stage's. -ENOMEM likewise. */
+int loader_set_evaluation_size(struct loader *loader, uint32_t size, struct error *error) MUST_USE;
 
 uint64_t loader_steps_per_epoch(const struct loader *loader);
 uint64_t loader_validation_batches(const struct loader *loader);
 
 void loader_start_epoch(struct loader *loader, uint32_t epoch); /* from 0 */
 
-/* Step `step` of the epoch: ret_images (batch, size, size, channels), ret_labels (batch). */
-void loader_train_batch(struct loader *loader, uint64_t step, float *ret_images,
-                        uint32_t *ret_labels);
+/* Step `step` of the epoch. */
+void loader_train_batch(struct loader *loader, uint64_t step, const struct loader_batch *ret_batch);
 
 /* Returns the number of images written, batch or, in the last one, less. */
-uint32_t loader_validation_batch(struct loader *loader, uint64_t index, float *ret_images,
-                                 uint32_t *ret_labels);
+uint32_t loader_validation_batch(struct loader *loader, uint64_t index,
+                                 const struct loader_batch *ret_batch);
 
 #endif

@@ -86,7 +86,7 @@ static void apply_tone(enum randaugment_op op, double strength, struct image *im
     else if (op == RANDAUGMENT_SOLARIZE_ADD)
         image_solarize_add(image, (uint32_t)strength);
     else if (op == RANDAUGMENT_COLOR)
-        image_color(image, (float)strength);
+        image_color(image, (float)strength, scratch);
     else if (op == RANDAUGMENT_CONTRAST)
         image_contrast(image, (float)strength);
     else if (op == RANDAUGMENT_BRIGHTNESS)

@@ -29,7 +29,7 @@ struct sheet {
     uint32_t width, height, classes;
     uint8_t *pixels; /* (height, width, SHEET_CHANNELS) */
     struct resizer *resizer;
-    float *resized; /* (tile, tile, channels), with a resizer */
+    uint8_t *resized; /* (tile, tile, channels), with a resizer */
 };
 
 static void sheet_release(struct sheet *sheet)
@@ -53,7 +53,7 @@ static int sheet_init(struct sheet *sheet, const struct pack *pack)
     size_t bytes = (size_t)sheet->width * sheet->height * SHEET_CHANNELS;
     sheet->pixels = malloc(bytes);
     sheet->resized =
-        calloc((size_t)sheet->tile * sheet->tile * dataset->image_channels, sizeof(float));
+        calloc((size_t)sheet->tile * sheet->tile * dataset->image_channels, sizeof *sheet->resized);
     if (!sheet->pixels || !sheet->resized)
         return -ENOMEM;
     memset(sheet->pixels, SHEET_BACKGROUND, bytes);
@@ -83,8 +83,11 @@ static void draw_image(struct sheet *sheet, uint64_t image, uint32_t left, uint3
 {
     const uint32_t channels = pack_dataset(sheet->pack)->image_channels, tile = sheet->tile;
     const uint8_t *bytes = pack_image(sheet->pack, image);
-    if (sheet->resizer)
-        resizer_run(sheet->resizer, bytes, sheet->resized);
+    const struct crop whole = crop_whole(sheet->image_size);
+    if (sheet->resizer) {
+        resizer_run(sheet->resizer, bytes, &whole, sheet->resized);
+        bytes = sheet->resized;
+    }
     for (uint32_t y = 0; y < tile; y++) {
         for (uint32_t x = 0; x < tile; x++) {
             size_t from = sheet->resizer ? (size_t)y * tile + x
@@ -93,7 +96,7 @@ static void draw_image(struct sheet *sheet, uint64_t image, uint32_t left, uint3
             uint8_t *to = sheet_at(sheet, left + x, top + y);
             for (uint32_t c = 0; c < SHEET_CHANNELS; c++) {
                 size_t value = from * channels + (channels == 1 ? 0 : c);
-                to[c] = sheet->resizer ? (uint8_t)(sheet->resized[value] + 0.5f) : bytes[value];
+                to[c] = bytes[value];
             }
         }
     }

@@ -65,28 +65,35 @@ static void test_nothing_is_drawn_that_was_not_asked_for(void **state)
 }
 
 /* Against the definition, pixel by pixel, for every shift there can be and beyond. */
+static void check_moves(uint32_t channels, int flip)
+{
+    enum { SIZE = 5, BYTES_MAX = SIZE * SIZE * 3 };
+    uint8_t image[BYTES_MAX], result[BYTES_MAX];
+    const int elements = SIZE * SIZE * (int)channels;
+    for (int i = 0; i < elements; i++)
+        image[i] = (uint8_t)(i + 1);
+    for (int shift_x = -7; shift_x <= 7; shift_x++)
+        for (int shift_y = -7; shift_y <= 7; shift_y++) {
+            const struct augmentation augmentation = {flip == 1, shift_x, shift_y};
+            augmentation_apply(&augmentation, SIZE, channels, image, result);
+            for (int i = 0; i < elements; i++) {
+                const int c = i % (int)channels, x = i / (int)channels % SIZE - shift_x,
+                          y = i / (int)channels / SIZE - shift_y;
+                const bool inside = x >= 0 && x < SIZE && y >= 0 && y < SIZE;
+                const int from = flip ? SIZE - 1 - x : x;
+                const int expected = inside ? image[(y * SIZE + from) * (int)channels + c] : 0;
+                assert_int_equal(result[i], expected);
+            }
+        }
+}
+
 static void test_flip_and_shift_move_pixels_as_documented(void **state)
 {
     (void)state;
-    enum { SIZE = 5, CHANNELS = 3, ELEMENTS = SIZE * SIZE * CHANNELS };
-    float image[ELEMENTS], result[ELEMENTS];
-    const float fill[CHANNELS] = {-1, -2, -3};
-    for (int i = 0; i < ELEMENTS; i++)
-        image[i] = (float)i;
-    for (int flip = 0; flip < 2; flip++)
-        for (int shift_x = -7; shift_x <= 7; shift_x++)
-            for (int shift_y = -7; shift_y <= 7; shift_y++) {
-                struct augmentation augmentation = {flip == 1, shift_x, shift_y};
-                augmentation_apply(&augmentation, SIZE, CHANNELS, fill, image, result);
-                for (int i = 0; i < ELEMENTS; i++) {
-                    int c = i % CHANNELS, x = i / CHANNELS % SIZE - shift_x,
-                        y = i / CHANNELS / SIZE - shift_y;
-                    bool inside = x >= 0 && x < SIZE && y >= 0 && y < SIZE;
-                    int from = flip ? SIZE - 1 - x : x;
-                    float expected = inside ? image[(y * SIZE + from) * CHANNELS + c] : fill[c];
-                    assert_true(result[i] == expected);
-                }
-            }
+    for (int flip = 0; flip < 2; flip++) {
+        check_moves(1, flip);
+        check_moves(3, flip);
+    }
 }
 
 int main(void)

@@ -60,7 +60,7 @@ static void apply_by_name(const struct golden_row *row, struct image *image, uin
     else if (strcmp(op, "SolarizeAdd") == 0)
         image_solarize_add(image, (uint32_t)s);
     else if (strcmp(op, "Color") == 0)
-        image_color(image, (float)s);
+        image_color(image, (float)s, scratch);
     else if (strcmp(op, "Contrast") == 0)
         image_contrast(image, (float)s);
     else if (strcmp(op, "Brightness") == 0)
@@ -223,15 +223,15 @@ static void test_sharpness_leaves_the_border_and_the_factor_one(void **state)
 static void test_color_leaves_grey_alone(void **state)
 {
     (void)state;
-    uint8_t pixels[256 * 3];
+    uint8_t pixels[256 * 3], scratch[256 * 3];
     for (int i = 0; i < 256 * 3; i++)
         pixels[i] = (uint8_t)(i / 3);
-    image_color(&(struct image){pixels, 16, 3}, 0.1f);
-    image_color(&(struct image){pixels, 16, 3}, 5.5f);
+    image_color(&(struct image){pixels, 16, 3}, 0.1f, scratch);
+    image_color(&(struct image){pixels, 16, 3}, 5.5f, scratch);
     for (int i = 0; i < 256 * 3; i++)
         assert_int_equal(pixels[i], i / 3);
     uint8_t single[4] = {1, 2, 3, 200};
-    image_color(&(struct image){single, 2, 1}, 0.1f);
+    image_color(&(struct image){single, 2, 1}, 0.1f, scratch);
     check_grey(single, (const uint8_t[]){1, 2, 3, 200}, 4);
 }
 
