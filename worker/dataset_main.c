@@ -1,4 +1,5 @@
 /* archscout-dataset: the data sets of this machine. `archscout dataset` runs it. */
+#include "proto/http_client.h"
 #include "worker/data/home.h"
 #include "worker/data/import.h"
 #include "worker/dataset_add.h"
@@ -34,8 +35,11 @@ static int run_add(const struct dataset_options *options, const char *home, stru
 {
     struct dataset_progress progress;
     struct import_report report;
+    if (http_startup() < 0)
+        return error_set(error, -ENOMEM, "", "out of memory");
     dataset_progress_init(&progress);
     int r = dataset_add(options, home, &progress, &report, error);
+    http_shutdown();
     dataset_progress_clear(&progress);
     dataset_progress_release(&progress);
     if (r == 0)

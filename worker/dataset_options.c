@@ -10,15 +10,16 @@
 
 const char *dataset_options_usage(void)
 {
-    return "usage: archscout dataset add NAME PATH [OPTION...]\n"
+    return "usage: archscout dataset add NAME [PATH-or-URL] [OPTION...]\n"
            "       archscout dataset list\n"
            "       archscout dataset show NAME [--sheet FILE.png]\n"
            "       archscout dataset remove NAME\n"
            "\n"
            "Data sets of this machine, as its workers find them. `add` decodes a directory, an\n"
-           "archive (tar, also .gz, .bz2, .xz, .zst; zip) into one file:\n"
+           "archive (tar, also .gz, .bz2, .xz, .zst; zip) or what a URL gives into one file:\n"
            "folders of JPEG or PNG images with a directory for each class, CIFAR-10 and CIFAR-100\n"
-           "in their binary form, IDX.\n"
+           "in their binary form, IDX. Without a place NAME is one of the known ones: cifar10,\n"
+           "cifar100, eurosat, fashion-mnist, imagenette.\n"
            "\n"
            "  --sha256 HEX      what the archive must have; a download that was interrupted is "
            "only\n"
@@ -66,7 +67,7 @@ struct command_words {
 };
 
 static const struct command_words command_table[] = {
-    {"add", DATASET_ADD, 2, 2},
+    {"add", DATASET_ADD, 1, 2},
     {"list", DATASET_LIST, 0, 0},
     {"show", DATASET_SHOW, 1, 1},
     {"remove", DATASET_REMOVE, 1, 1},

@@ -193,7 +193,8 @@ int archive_unpack(const struct archive_request *request, struct error *error)
                                   .archive = archive,
                                   .archive_bytes = (uint64_t)status.st_size,
                                   .error = error};
-    unpacking.bytes_max = ARCHIVE_GROWTH_FREE + ARCHIVE_GROWTH_MAX * unpacking.archive_bytes;
+    unpacking.bytes_max = (request->growth_free ? request->growth_free : ARCHIVE_GROWTH_FREE) +
+                          ARCHIVE_GROWTH_MAX * unpacking.archive_bytes;
     if (!set_formats(archive) ||
         archive_read_open_filename(archive, request->path, ARCHIVE_READ_BLOCK) != ARCHIVE_OK)
         return fail_damaged(&unpacking);

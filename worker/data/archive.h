@@ -21,6 +21,7 @@ enum {
 struct archive_request {
     const char *path;
     const char *directory; /* empty; what is in it after a failure is the caller's to remove */
+    uint64_t growth_free;  /* 0: ARCHIVE_GROWTH_FREE */
     /* Now and then, in bytes of the archive; not 0 ends it with -ECANCELED. May be NULL. */
     int (*on_progress)(void *context, uint64_t done, uint64_t total);
     void *context;

@@ -26,6 +26,13 @@ int file_join(char ret_path[FILE_PATH_SIZE], const char *directory, const char *
 /* mkdir -p */
 int file_make_directories(const char *directory, struct error *error) MUST_USE;
 
+/* rm -r, as far as it goes. Links are not followed. */
+void file_remove_tree(const char *path);
+
+/* Where `text` starts with `path`, puts `shown` in its place; the text is cut to `size`. For messages about files whose
+ * own names mean nothing to a person. */
+void file_show_as(char *text, size_t size, const char *path, const char *shown);
+
 /* Sets error to "PATH: what the system says" for a negative errno and returns that code. */
 int file_error(struct error *error, int code, const char *path);
 

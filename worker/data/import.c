@@ -17,7 +17,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { CLASS_NAMES_BYTES_MAX = 1 << 20 };
+enum {
+    CLASS_NAMES_BYTES_MAX = 1 << 20,
+    PACK_FILE_NAME_SIZE = DATASET_NAME_SIZE + sizeof SOURCE_PACK_SUFFIX,
+};
 
 static int check_request(const struct import_request *request, struct error *error)
 {
@@ -121,22 +124,31 @@ static int import_directory(const struct import_request *request, const char *di
     return import_source(request, &source, target, error);
 }
 
-/* What was unpacked goes away again: texts that name its paths shall say where in the archive that was. */
-static void name_archive(char *text, size_t size, const char *archive, const char *directory)
+/* What was unpacked goes away again: texts that name its paths shall say where in the archive that was. Without a
+ * directory only the archive's own name is replaced, by what it was got from. */
+static void show_origin(char *text, size_t size, const struct import_request *request,
+                        const char *directory)
 {
-    size_t length = strlen(directory);
-    if (length == 0 || strncmp(text, directory, length) != 0)
-        return;
-    char *whole = NULL;
-    if (asprintf(&whole, "%s: %s", archive, text + length + (text[length] == '/')) < 0)
-        return;
-    size_t kept = strnlen(whole, size - 1);
-    memcpy(text, whole, kept);
-    text[kept] = '\0';
-    free(whole);
+    const char *origin = request->origin ? request->origin : request->path;
+    char inside[FILE_PATH_SIZE + 4], shown[FILE_PATH_SIZE + 4];
+    snprintf(inside, sizeof inside, "%s/", directory);
+    snprintf(shown, sizeof shown, "%s: ", origin);
+    if (directory[0])
+        file_show_as(text, size, inside, shown);
+    file_show_as(text, size, directory, origin);
+    file_show_as(text, size, request->path, origin);
 }
 
 /* ---- the pack ---- */
+
+static int import_found(const struct import_request *request, const char *home,
+                        struct temporary *unpacked, const struct import_target *target,
+                        struct import_report *report, struct error *error)
+{
+    const char *directory;
+    int r = find_directory(request, home, unpacked, &directory, error);
+    return r < 0 ? r : import_directory(request, directory, target, report, error);
+}
 
 static int import_into(const struct import_request *request, const char *home,
                        struct temporary *pack, struct import_report *report, struct error *error)
@@ -146,15 +158,11 @@ static int import_into(const struct import_request *request, const char *home,
     struct error problem = {0};
     if (!realpath(request->path, origin))
         return file_error(error, -errno, request->path);
-    const char *directory;
-    int r = find_directory(request, home, &unpacked, &directory, error);
-    if (r < 0)
-        return r;
     const struct import_target target = {
         .fd = pack->fd, .path = pack->path, .origin = request->origin ? request->origin : origin};
-    r = import_directory(request, directory, &target, report, &problem);
-    name_archive(problem.message, sizeof problem.message, request->path, unpacked.path);
-    name_archive(report->ignored_first, sizeof report->ignored_first, request->path, unpacked.path);
+    int r = import_found(request, home, &unpacked, &target, report, &problem);
+    show_origin(problem.message, sizeof problem.message, request, unpacked.path);
+    show_origin(report->ignored_first, sizeof report->ignored_first, request, unpacked.path);
     if (r < 0 && error)
         *error = problem;
     if (r < 0)
@@ -166,23 +174,37 @@ static int import_into(const struct import_request *request, const char *home,
     return r;
 }
 
+static int pack_name(const struct import_request *request, const char *home,
+                     char ret_name[PACK_FILE_NAME_SIZE], struct error *error)
+{
+    char path[FILE_PATH_SIZE];
+    snprintf(ret_name, PACK_FILE_NAME_SIZE, "%s%s", request->name, SOURCE_PACK_SUFFIX);
+    int r = file_join(path, home, ret_name, "", error);
+    if (r == 0 && access(path, F_OK) == 0)
+        return error_set(error, -EEXIST, "", "%.300s: there is a data set called %s", path,
+                         request->name);
+    return r;
+}
+
+int import_check(const struct import_request *request, const char *home, struct error *error)
+{
+    char name[PACK_FILE_NAME_SIZE];
+    int r = check_request(request, error);
+    return r < 0 ? r : pack_name(request, home, name, error);
+}
+
 int import_run(const struct import_request *request, const char *home,
                struct import_report *ret_report, struct error *error)
 {
+    char name[PACK_FILE_NAME_SIZE];
     int r = check_request(request, error);
+    if (r == 0)
+        r = pack_name(request, home, name, error);
     if (r == 0)
         r = file_make_directories(home, error);
     if (r < 0)
         return r;
     temporary_sweep(home);
-    char name[DATASET_NAME_SIZE + sizeof SOURCE_PACK_SUFFIX], path[FILE_PATH_SIZE];
-    snprintf(name, sizeof name, "%s%s", request->name, SOURCE_PACK_SUFFIX);
-    r = file_join(path, home, name, "", error);
-    if (r < 0)
-        return r;
-    if (access(path, F_OK) == 0)
-        return error_set(error, -EEXIST, "", "%.300s: there is a data set called %s", path,
-                         request->name);
     CLEANUP(temporary_release) struct temporary pack = {0};
     struct import_report report = {0};
     r = temporary_file(home, &pack, error);

@@ -42,6 +42,10 @@ struct import_report {
     char ignored_first[FILE_PATH_SIZE];
 };
 
+/* What can be said before there is anything at `path`, which is not looked at: name, numbers, and whether the name is taken. */
+int import_check(const struct import_request *request, const char *home,
+                 struct error *error) MUST_USE;
+
 /* -EEXIST where there is a data set of that name, -EINVAL for a name or number that cannot be, -EBADMSG for damaged files,
  * -ENOSPC, -ENOMEM, -ECANCELED, other errno values. `home` is made where it is not there. */
 int import_run(const struct import_request *request, const char *home,

@@ -3,14 +3,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
-enum { TEMPORARY_TRIES = 8, TEMPORARY_TREE_FDS = 16 };
+enum { TEMPORARY_TRIES = 8 };
 
 static const char prefix[] = ".tmp-";
 
@@ -83,22 +82,11 @@ int temporary_keep(struct temporary *temporary, const char *directory, const cha
     return 0;
 }
 
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
-{
-    (void)status, (void)type, (void)place;
-    return remove(path);
-}
-
-static void remove_tree(const char *path)
-{
-    nftw(path, remove_one, TEMPORARY_TREE_FDS, FTW_DEPTH | FTW_PHYS);
-}
-
 void temporary_release(struct temporary *temporary)
 {
     if (temporary->path[0] == '\0')
         return;
-    remove_tree(temporary->path);
+    file_remove_tree(temporary->path);
     file_close(&temporary->fd);
     *temporary = (struct temporary){.fd = -1};
 }
@@ -120,6 +108,6 @@ void temporary_sweep(const char *directory)
             continue;
         CLEANUP(file_close) int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
         if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
-            remove_tree(path);
+            file_remove_tree(path);
     }
 }

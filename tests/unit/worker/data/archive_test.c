@@ -165,7 +165,7 @@ static void test_damaged_archives_are_refused(void **state)
 /* A tar of zeros that compresses a thousandfold. */
 static void test_an_archive_that_grows_without_end_is_stopped(void **state)
 {
-    enum { BLOCK = 1 << 20, BLOCKS = 1300 };
+    enum { BLOCK = 1 << 20, BLOCKS = 20 };
     char path[FILE_PATH_SIZE];
     fixture_make_directory(*state, "out");
     fixture_path(*state, "bomb.tar.gz", path);
@@ -183,7 +183,11 @@ static void test_an_archive_that_grows_without_end_is_stopped(void **state)
     archive_entry_free(entry);
     archive_end(archive);
     struct error error = {0};
-    assert_int_equal(unpack(*state, path, &error), -EBADMSG);
+    char directory[FILE_PATH_SIZE];
+    fixture_path(*state, "out", directory);
+    const struct archive_request request = {
+        .path = path, .directory = directory, .growth_free = BLOCK};
+    assert_int_equal(archive_unpack(&request, &error), -EBADMSG);
     assert_non_null(strstr(error.message, "far more"));
 }
 
