@@ -1,6 +1,6 @@
 /* Checkpoints: a candidate's training, stopped at a step boundary, in a safetensors file.
  *
- * The file holds the plan's tensors under their own names, the reports of the finished epochs as one F64 tensor
+ * The file holds the plan's state (plan_state_count) under its own names, the reports of the finished epochs as one F64 tensor
  * "checkpoint:epochs" (epochs, 6), and texts under __metadata__: whose training it is, and how far it has come. Loading
  * refuses the checkpoint of another task and names what differs. Files are written atomically, carry a checksum, and have
  * at most CHECKPOINT_BYTES_MAX bytes.

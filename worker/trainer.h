@@ -4,14 +4,16 @@
  * Legal order: trainer_new; trainer_run any number of times; trainer_free. One thread.
  *
  * A task trains the candidate for all epochs, evaluates it on the held-out images after each, and ends with a result;
- * nothing that goes wrong with a task is an error of trainer_run.
+ * nothing that goes wrong with a task is an error of trainer_run. A task with a checkpoint goes on where that was written, and
+ * ends with the same weights as if it had never been interrupted (on the same backend).
  *
- * Step time. Every training step is timed by itself: plan_step on a batch that is already in the plan's buffers, so that
- * loading is not part of it. The first TRAINER_WARMUP_STEPS steps do not count; struct step_clock sums the others up. This
- * costs nothing and counts many steps. Where the spread is above TRAINER_SPREAD_LIMIT of the median, or there were too few
- * steps, up to TRAINER_ROUNDS rounds of further steps (learning rate 0, after the last evaluation) are timed; the
- * steadiest is reported. The baseline is timed by such rounds after the first task that names it, and again only for
- * another batch, image size, data shape, optimizer or micro-batch count: it costs no candidate its first step. */
+ * Step time, at the recipe's image size. Every training step is timed by itself: plan_step on a batch that is already in the
+ * plan's buffers, so that loading is not part of it. The first TRAINER_WARMUP_STEPS steps do not count; struct step_clock sums
+ * the others up. This costs nothing and counts many steps. Where the spread is above TRAINER_SPREAD_LIMIT of the median, there
+ * were too few steps, or batches are made while steps run (prefetch), up to TRAINER_ROUNDS rounds of further steps (learning
+ * rate 0, after the last evaluation) are timed; the steadiest is reported, and said to be contended where even that spread is
+ * above the limit. The baseline is timed by such rounds after the first task that names it, and again only for another batch,
+ * image size, data shape, optimizer, precision or micro-batch count: it costs no candidate its first step. */
 #ifndef WORKER_TRAINER_H
 #define WORKER_TRAINER_H
 
@@ -22,12 +24,15 @@
 
 enum {
     TRAINER_WARMUP_STEPS = 2,
-    TRAINER_ROUNDS = 2,
+    TRAINER_ROUNDS = 3,
     TRAINER_ROUND_STEPS = 15,
     TRAINER_ROUND_STEPS_MIN = 5,
-    TRAINER_ROUND_SECONDS = 5, /* a round ends early after so long, once it has its minimum */
+    TRAINER_ROUND_SECONDS_MAX = 5, /* a round ends early after so long, once it has its minimum */
+    TRAINER_TIMING_CHECKPOINT_S =
+        5, /* training that is not saved for longer is saved before timing */
 };
-#define TRAINER_SPREAD_LIMIT 0.10
+#define TRAINER_ROUND_SECONDS_MIN 0.3 /* short steps: more of them */
+#define TRAINER_SPREAD_LIMIT 0.05
 
 struct trainer;
 
@@ -37,6 +42,7 @@ struct trainer_options {
     const char *cache_directory;      /* of packs; NULL: packs are not shared */
     size_t memory_bytes_max;          /* a plan may need; 0 = no limit */
     const char *checkpoint_directory; /* NULL: no checkpoints are written */
+    bool prefetch; /* make the next batch while a step runs: for processors to spare */
 };
 
 /* Calls from inside trainer_run; any may be NULL. */

@@ -342,7 +342,8 @@ static int run_session(const struct settings *settings, const struct log *log,
     struct trainer_options trainer_options = {.backend = backend,
                                               .catalog = catalog,
                                               .cache_directory = has_cache ? cache : NULL,
-                                              .memory_bytes_max = memory_limit(settings->slots)};
+                                              .memory_bytes_max = memory_limit(settings->slots),
+                                              .prefetch = settings->slots < machine_processors()};
     struct trainer *trainer;
     int r = trainer_new(&trainer_options, &trainer, &error);
     if (r < 0) {

@@ -1,0 +1,68 @@
+/* One task under way: what the trainer's files share. Private to worker/trainer*.c. */
+#ifndef WORKER_TRAINER_RUN_H
+#define WORKER_TRAINER_RUN_H
+
+#include "worker/baseline_table.h"
+#include "worker/checkpoint.h"
+#include "worker/data/loader.h"
+#include "worker/pack_shelf.h"
+#include "worker/step_clock.h"
+#include "worker/trainer.h"
+
+enum { STAGE_NONE = UINT32_MAX };
+
+struct trainer {
+    struct engine *engine;
+    struct pack_shelf *shelf;
+    struct baseline_table baselines;
+    char checkpoint_directory[FILE_PATH_SIZE]; /* "": none are written */
+    bool prefetch;
+};
+
+struct run {
+    struct trainer *trainer;
+    const struct wire_task *task;
+    const struct trainer_events *events;
+    struct problem problem; /* at the recipe's image size */
+    double start_s;
+    const struct pack *pack;
+    struct split split;
+    struct loader *loader;
+    struct plan *plan;
+    uint32_t stage; /* of the recipe, that plan and loader are at */
+    struct step_clock clock;
+    uint64_t steps_total;                 /* training steps */
+    uint64_t done, total;                 /* steps of any kind */
+    struct checkpoint progress;           /* how far training has come */
+    double checkpoint_s;                  /* when the last one was written, or training began */
+    char checkpoint_path[FILE_PATH_SIZE]; /* of the last one written; "" where there is none */
+    bool out_of_memory;                   /* the candidate's plan did not fit */
+    struct wire_result result;            /* as far as it is known */
+};
+
+double trainer_now_s(void);
+/* One more step of any kind is done. */
+void run_notify_progress(struct run *run);
+void run_notify_note(const struct run *run, const char *text);
+/* True where somebody wants the task back. */
+bool run_should_stop(const struct run *run);
+/* Sets -ECANCELED: the task is handed back. */
+int run_stopped(const struct run *run, struct error *error);
+
+/* A plan for an architecture of the task, at the recipe's image size. */
+int run_build_plan(struct run *run, const struct architecture *architecture,
+                   struct error *error) MUST_USE;
+/* The plan's buffers, for the loader. */
+struct loader_batch run_batch(const struct run *run);
+/* One training step on what is in the plan's buffers; ret_seconds is the step alone. -EDOM. */
+int run_timed_step(struct run *run, double learning_rate, struct batch_result *ret_result,
+                   double *ret_seconds) MUST_USE;
+
+/* trainer_training.c: trains and evaluates all epochs, from wherever the task's checkpoint is. -ECANCELED after
+ * run_should_stop: a checkpoint was written, where one could be. */
+int run_train(struct run *run, struct error *error) MUST_USE;
+
+/* trainer_timing.c: step time of the candidate and of the baseline, into the result. Frees the plan. */
+int run_measure(struct run *run, struct error *error) MUST_USE;
+
+#endif
