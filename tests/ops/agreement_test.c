@@ -252,7 +252,9 @@ static void test_every_kernel_set_of_the_build(void **state)
             struct small_network network =
                 with_stage((struct stage){BLOCK_MBCONV, 2, KERNELS[k], 2, 2500, stride, 17});
             network.stem_stride = stride;
-            const struct plan_options options = small_options(&network);
+            struct plan_options options = small_options(&network);
+            options.recipe.stochastic_depth = 0.4;
+            options.recipe.dropout = 0.2;
             check_on(backend_of(open_baseline, &copy), &options);
             if (wide_runs)
                 check_on(backend_of(open_wide, &copy), &options);

@@ -110,6 +110,7 @@ size_t plan_state_count(const struct plan *plan)
 
 struct tensor_key plan_state_key(const struct plan *plan, size_t index)
 {
+    assert(index < plan_state_count(plan));
     struct tensor_key key = {VALUE_PARAMETER, 0};
     for (size_t c = 0; c < ARRAY_LENGTH(state_classes); c++)
         for (size_t p = 0; p < plan->graph->parameter_count; p++) {
@@ -117,7 +118,6 @@ struct tensor_key plan_state_key(const struct plan *plan, size_t index)
             if (plan_has_tensor(plan, key) && index-- == 0)
                 return key;
         }
-    assert(!"a tensor of the state");
     return key;
 }
 
