@@ -1,13 +1,13 @@
 /* The background thread: what is asked for is done once, and what is not taken does not come back. */
 #include "worker/data/prefetch.h"
 
-#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #include <cmocka.h>
 
@@ -16,6 +16,7 @@ enum { ROUNDS = 2000 };
 struct tally {
     uint64_t runs, last;
     bool signals_blocked;
+    sem_t begun;
 };
 
 static void count_run(void *context, const struct prefetch_work *work)
@@ -26,23 +27,23 @@ static void count_run(void *context, const struct prefetch_work *work)
     tally->last = work->index;
     pthread_sigmask(SIG_SETMASK, NULL, &mask);
     tally->signals_blocked = sigismember(&mask, SIGTERM) == 1;
+    sem_post(&tally->begun);
 }
 
 static struct prefetch *start(struct tally *tally)
 {
     struct prefetch *prefetch;
     *tally = (struct tally){0};
+    assert_int_equal(sem_init(&tally->begun, 0, 0), 0);
     assert_int_equal(prefetch_new(count_run, tally, &prefetch, NULL), 0);
     return prefetch;
 }
 
-/* Asks until one was begun before it was taken. */
-static void ask_and_take(struct prefetch *prefetch, const struct prefetch_work *work)
+static void ask_and_wait(struct prefetch *prefetch, const struct prefetch_work *work,
+                         struct tally *tally)
 {
-    do {
-        prefetch_ask(prefetch, work);
-        sched_yield();
-    } while (!prefetch_take(prefetch, work));
+    prefetch_ask(prefetch, work);
+    assert_int_equal(sem_wait(&tally->begun), 0);
 }
 
 static void test_what_was_asked_for_is_taken(void **state)
@@ -52,7 +53,8 @@ static void test_what_was_asked_for_is_taken(void **state)
     struct prefetch *prefetch = start(&tally);
     for (uint64_t i = 0; i < ROUNDS; i++) {
         const struct prefetch_work work = {.training = true, .epoch = 2, .index = i};
-        ask_and_take(prefetch, &work);
+        ask_and_wait(prefetch, &work, &tally);
+        assert_true(prefetch_take(prefetch, &work));
         assert_int_equal(tally.last, i);
     }
     assert_int_equal(tally.runs, ROUNDS);
@@ -71,7 +73,7 @@ static void test_other_work_is_not_taken(void **state)
                                            {.training = true, .epoch = 2, .index = 5},
                                            {.training = true, .epoch = 1, .index = 6}};
     for (int i = 0; i < 3; i++) {
-        prefetch_ask(prefetch, &asked);
+        ask_and_wait(prefetch, &asked, &tally);
         assert_false(prefetch_take(prefetch, &others[i]));
         assert_false(prefetch_take(prefetch, &asked));
     }

@@ -168,6 +168,33 @@ static void test_where_an_operation_does_nothing(void **state)
     assert_true(changes(RANDAUGMENT_CUTOUT, 5));
 }
 
+static void test_negative_is_the_other_way(void **state)
+{
+    (void)state;
+    static const enum randaugment_op ops[] = {RANDAUGMENT_ROTATE, RANDAUGMENT_SHEAR_X,
+                                              RANDAUGMENT_SHEAR_Y, RANDAUGMENT_TRANSLATE_X,
+                                              RANDAUGMENT_TRANSLATE_Y};
+    uint8_t one[SIZE * SIZE], other[SIZE * SIZE], scratch[SIZE * SIZE];
+    for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {
+        struct image a = {one, SIZE, 1}, b = {other, SIZE, 1};
+        fill_image(&a, 1);
+        fill_image(&b, 1);
+        randaugment_apply(&(struct randaugment_choice){.op = ops[i]}, 10, &a, scratch);
+        randaugment_apply(&(struct randaugment_choice){.op = ops[i], .negative = true}, 10, &b,
+                          scratch);
+        assert_memory_not_equal(one, other, sizeof one);
+    }
+    /* Magnitude 5 is 50 * 9 / 224, 2 pixels. */
+    struct image image = {one, SIZE, 1};
+    fill_image(&image, 1);
+    memcpy(other, one, sizeof one);
+    const struct randaugment_choice back = {.op = RANDAUGMENT_TRANSLATE_X, .negative = true};
+    randaugment_apply(&back, 5, &image, scratch);
+    assert_int_equal(one[0], IMAGE_FILL);
+    assert_int_equal(one[1], IMAGE_FILL);
+    assert_memory_equal(one + 2, other, SIZE - 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_lengths_go_by_the_image),
         cmocka_unit_test(test_draws_are_even),
         cmocka_unit_test(test_every_operation_works_at_every_magnitude_and_size),
+        cmocka_unit_test(test_negative_is_the_other_way),
         cmocka_unit_test(test_where_an_operation_does_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
