@@ -7,13 +7,14 @@
  * nothing that goes wrong with a task is an error of trainer_run. A task with a checkpoint goes on where that was written, and
  * ends with the same weights as if it had never been interrupted (on the same backend).
  *
- * Step time, at the recipe's image size. Every training step is timed by itself: plan_step on a batch that is already in the
- * plan's buffers, so that loading is not part of it. The first TRAINER_WARMUP_STEPS steps do not count; struct step_clock sums
- * the others up. This costs nothing and counts many steps. Where the spread is above TRAINER_SPREAD_LIMIT of the median, there
- * were too few steps, or batches are made while steps run (prefetch), up to TRAINER_ROUNDS rounds of further steps (learning
- * rate 0, after the last evaluation) are timed; the steadiest is reported, and said to be contended where even that spread is
- * above the limit. The baseline is timed by such rounds after the first task that names it, and again only for another batch,
- * image size, data shape, optimizer, precision or micro-batch count: it costs no candidate its first step. */
+ * Step time, at the recipe's image size, is the processor time of the one thread that makes the step: what it takes with a
+ * processor to itself, however many others want it now. Every training step is timed by itself: plan_step on a batch that is
+ * already in the plan's buffers, so that loading is not part of it. The first TRAINER_WARMUP_STEPS steps do not count; struct
+ * step_clock sums the others up. This costs nothing and counts many steps. Where the spread is above TRAINER_SPREAD_LIMIT of the
+ * median, or there were too few steps, up to TRAINER_ROUNDS rounds of further steps (learning rate 0, after the last evaluation)
+ * are timed; the steadiest is reported, and said to be contended where even that spread is above the limit: memory and caches
+ * are shared. The baseline is timed by such rounds after the first task that names it, and again only for another batch, image
+ * size, data shape, optimizer, precision or micro-batch count: it costs no candidate its first step. */
 #ifndef WORKER_TRAINER_H
 #define WORKER_TRAINER_H
 

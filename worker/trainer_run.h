@@ -54,7 +54,7 @@ int run_build_plan(struct run *run, const struct architecture *architecture,
                    struct error *error) MUST_USE;
 /* The plan's buffers, for the loader. */
 struct loader_batch run_batch(const struct run *run);
-/* One training step on what is in the plan's buffers; ret_seconds is the step alone. -EDOM. */
+/* One training step on what is in the plan's buffers; ret_seconds is the step's processor time. -EDOM. */
 int run_timed_step(struct run *run, double learning_rate, struct batch_result *ret_result,
                    double *ret_seconds) MUST_USE;
 

@@ -20,7 +20,7 @@ static int enter_stage(struct run *run, uint64_t step, struct error *error)
     int r = plan_resize(run->plan, at.image_size, at.dropout, error);
     if (r == 0)
         r = loader_set_stage(run->loader, &at, error);
-    run->out_of_memory = r == -ENOMEM;
+    run->out_of_memory = r == -ENOMEM || r == -ENOTRECOVERABLE;
     if (r < 0)
         return r;
     run->stage = stage;
@@ -132,12 +132,12 @@ static int train_step(struct run *run, struct error *error)
     double seconds;
     r = run_timed_step(run, rate, &batch, &seconds);
     if (r == -EDOM)
-        return error_set(error, r, "", "the loss is not finite at step %" PRIu64 " of %" PRIu64,
+        return error_set(error, r, "",
+                         "loss or gradient is not finite at step %" PRIu64 " of %" PRIu64,
                          progress->steps_done + 1, run->steps_total);
     if (r < 0)
         return error_set(error, r, "", "training step failed: %s", strerror(-r));
-    if (!run->trainer->prefetch) /* the next batch is made meanwhile: no step is timed by itself */
-        step_clock_add(&run->clock, seconds);
+    step_clock_add(&run->clock, seconds);
     if (run->result.first_step_s <= 0)
         run->result.first_step_s = trainer_now_s() - run->start_s;
     progress->steps_done++;
