@@ -79,6 +79,10 @@ static enum exit_code run_presets(struct cli *cli, const struct arguments *argum
 }
 
 const struct command command_presets = {
-    "presets", "",    "the models that a spec and `archscout model` can name; needs no daemon",
-    NULL,      {{0}}, run_presets,
+    "presets",
+    "",
+    "the models, recipes and progressive schedules that a spec can name; needs no daemon",
+    NULL,
+    {{0}},
+    run_presets,
 };

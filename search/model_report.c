@@ -3,6 +3,7 @@
 #include "search/export.h"
 #include "search/model_query.h"
 #include "search/preset.h"
+#include "search/recipe.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -51,6 +52,13 @@ int model_report_text(const struct model_query *query, struct text *text, struct
     return r < 0 ? error_set(error, r, "", "Out of memory.") : 0;
 }
 
+static void names_add(const char *title, const char *(*name)(size_t index), struct text *text)
+{
+    text_format(text, "\n%s\n", title);
+    for (size_t i = 0; name(i); i++)
+        text_format(text, "%s\n", name(i));
+}
+
 int preset_report_text(struct text *text, struct error *error)
 {
     text_format(text, "%-32s %10s %14s %16s\n", "name", "image size", "params", "macs");
@@ -61,6 +69,8 @@ int preset_report_text(struct text *text, struct error *error)
         text_format(text, "%-32s %10" PRIu32 " %14" PRIu64 " %16" PRIu64 "\n", preset_name(i),
                     problem.image_size, cost.params, cost.macs);
     }
+    names_add("recipes", recipe_preset_name, text);
+    names_add("progressive schedules", recipe_progressive_preset_name, text);
     int r = text_status(text);
     return r < 0 ? error_set(error, r, "", "Out of memory.") : 0;
 }

@@ -26,8 +26,9 @@ int model_report_text(const struct model_query *query, struct text *text,
 int model_report_json(const struct model_query *query, struct text *text,
                       struct error *error) MUST_USE;
 
-/* Names of all presets with their counts, for people and as a JSON object {"presets": [{"name",
- * "image_size", "params", "macs"}, ...]}. -ENOMEM. */
+/* What a spec can name: models with their counts, recipes, progressive schedules. For people, and as a JSON object
+ * {"presets": [{"name", "image_size", "params", "macs"}, ...], "recipes": [{"name", "recipe"}, ...], "progressive": [{"name",
+ * "progressive"}, ...]}. -ENOMEM. */
 int preset_report_text(struct text *text, struct error *error) MUST_USE;
 int preset_report_json(struct text *text, struct error *error) MUST_USE;
 

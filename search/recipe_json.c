@@ -159,13 +159,15 @@ json_t *recipe_write(const struct recipe *recipe)
         {"crop_area_min", json_real(recipe->crop_area_min)}, {"flip", json_boolean(recipe->flip)},
         {"shift", json_integer(recipe->shift)}, {"batch", json_integer(recipe->batch)},
         {"micro_batches", json_integer(recipe->micro_batches)},
-        {"image_size", json_integer(recipe->image_size)},
         {"bn_momentum", json_real(recipe->bn_momentum)},
         {"precision", json_string(precision_name(recipe->precision))});
-    if (object && recipe->stage_count > 0 &&
-        json_object_set_new(object, "progressive", progressive_write(recipe)) < 0) {
-        json_decref(object);
-        return NULL;
-    }
-    return object;
+    int r = 0;
+    if (object && recipe->image_size > 0)
+        r = json_object_set_new(object, "image_size", json_integer(recipe->image_size));
+    if (object && r == 0 && recipe->stage_count > 0)
+        r = json_object_set_new(object, "progressive", progressive_write(recipe));
+    if (r == 0)
+        return object;
+    json_decref(object);
+    return NULL;
 }

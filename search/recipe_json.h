@@ -10,7 +10,7 @@
 int recipe_read(const struct json_reader *reader, uint32_t own_size,
                 struct recipe *ret_recipe) MUST_USE;
 
-/* All fields as a JSON object; NULL where memory is short. The caller owns it. */
+/* All fields as a JSON object that reads back to the same recipe, the image size only where there is one; NULL where memory is short. The caller owns it. */
 json_t *recipe_write(const struct recipe *recipe);
 
 #endif

@@ -122,10 +122,14 @@ static void test_preset_reports_list_every_name(void **state)
     assert_int_equal(preset_report_text(&text, NULL), 0);
     for (size_t i = 0; preset_name(i); i++)
         assert_non_null(strstr(text_string(&text), preset_name(i)));
+    assert_non_null(strstr(text_string(&text), "search-short"));
+    assert_non_null(strstr(text_string(&text), "efficientnetv2-xl-automl"));
     text_release(&text);
     assert_int_equal(preset_report_json(&text, NULL), 0);
     json_t *list = parse_text(&text);
     assert_int_equal(json_array_size(json_object_get(list, "presets")), preset_count());
+    assert_int_equal(json_array_size(json_object_get(list, "recipes")), 3);
+    assert_int_equal(json_array_size(json_object_get(list, "progressive")), 11);
     json_decref(list);
 }
 
