@@ -160,9 +160,8 @@ static void take_message(struct child *child, const struct buffer *body)
                    error.message);
         return;
     }
-    if (child->hello_seen == (message.kind == TRAINER_HELLO)) {
-        child_fail(child, child->hello_seen ? "said hello a second time"
-                                            : "sent something before its hello");
+    if (!child->hello_seen && message.kind != TRAINER_HELLO) {
+        child_fail(child, "sent something before its hello");
         return;
     }
     child->hello_seen = true;

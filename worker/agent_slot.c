@@ -88,6 +88,7 @@ static void end_unwanted(struct slot *slot)
 
 /* ---- what the trainer says ---- */
 
+/* The first one makes the slot ready; later ones only say which data sets there are now. */
 static void take_hello(struct slot *slot, const struct hello *hello)
 {
     if (hello->protocol != TRAINER_PROTOCOL) {
@@ -95,7 +96,8 @@ static void take_hello(struct slot *slot, const struct hello *hello)
                    TRAINER_PROTOCOL);
         return;
     }
-    slot->state = SLOT_READY;
+    if (slot->state == SLOT_STARTING)
+        slot->state = SLOT_READY;
     slot->settled = true;
     slot->hello = *hello;
     slot->hello_known = true;

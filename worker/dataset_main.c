@@ -87,14 +87,14 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     r = run(&options, &error);
-    if (r < 0)
+    if (r != 0)
         fprintf(stderr, "archscout dataset: %s\n", error.message);
     if (fflush(stdout) != 0 && r == 0) {
         fprintf(stderr, "archscout dataset: standard output: %m\n");
         return EXIT_FAILURE;
     }
-    return r == -ENOENT && options.command != DATASET_ADD ? EXIT_NOT_FOUND
-           : r == -EINVAL                                 ? EXIT_USAGE
-           : r < 0                                        ? EXIT_FAILURE
-                                                          : EXIT_SUCCESS;
+    return r == DATASET_UNKNOWN ? EXIT_NOT_FOUND
+           : r == -EINVAL       ? EXIT_USAGE
+           : r < 0              ? EXIT_FAILURE
+                                : EXIT_SUCCESS;
 }

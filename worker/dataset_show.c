@@ -61,9 +61,10 @@ static int pack_path(const struct dataset_options *options, const char *home,
         return error_set(error, -EINVAL, "", "\"%.80s\" cannot be the name of a data set",
                          options->name);
     int r = file_join(ret_path, home, options->name, SOURCE_PACK_SUFFIX, error);
-    if (r == 0 && access(ret_path, F_OK) < 0 && errno == ENOENT)
-        r = error_set(error, -ENOENT, "", "no data set called %s in %.300s", options->name, home);
-    return r;
+    if (r < 0 || access(ret_path, F_OK) == 0 || errno != ENOENT)
+        return r;
+    error_set(error, -ENOENT, "", "no data set called %s in %.300s", options->name, home);
+    return DATASET_UNKNOWN;
 }
 
 /* Images of each class: (classes) of the training split, then (classes) of the test split. */
@@ -100,7 +101,7 @@ int dataset_show(const struct dataset_options *options, const char *home, struct
 {
     char path[FILE_PATH_SIZE];
     int r = pack_path(options, home, path, error);
-    if (r < 0)
+    if (r != 0)
         return r;
     CLEANUP(file_close) int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -121,7 +122,7 @@ int dataset_remove(const struct dataset_options *options, const char *home, stru
 {
     char path[FILE_PATH_SIZE];
     int r = pack_path(options, home, path, error);
-    if (r < 0)
+    if (r != 0)
         return r;
     return unlink(path) < 0 ? file_error(error, -errno, path) : 0;
 }

@@ -7,11 +7,14 @@
 /* Prints what is in the home of data sets; packs that cannot be used with the reason. */
 int dataset_list(const char *home, struct error *error) MUST_USE;
 
-/* Prints one data set's classes and counts, and writes the sheet where it is asked for. -ENOENT. */
+/* A positive outcome: no data set is called so. The error is set all the same. */
+enum { DATASET_UNKNOWN = 1 };
+
+/* Prints one data set's classes and counts, and writes the sheet where it is asked for. DATASET_UNKNOWN. */
 int dataset_show(const struct dataset_options *options, const char *home,
                  struct error *error) MUST_USE;
 
-/* Trainers that have the pack mapped keep it. -ENOENT. */
+/* Trainers that have the pack mapped keep it. DATASET_UNKNOWN. */
 int dataset_remove(const struct dataset_options *options, const char *home,
                    struct error *error) MUST_USE;
 

@@ -4,6 +4,7 @@
 #include "proto/log.h"
 #include "proto/trainer_pipe.h"
 #include "worker/data/cache.h"
+#include "worker/data/home.h"
 #include "worker/machine.h"
 #include "worker/trainer.h"
 
@@ -11,6 +12,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, PROGRESS_PERIOD_MS = 200 };
+enum { EXIT_USAGE = 2, PROGRESS_PERIOD_MS = 200, HOME_PERIOD_MS = 2000 };
 
 static const char SYSTEM_DATASETS[] = "/usr/share/datasets";
 
@@ -43,6 +45,9 @@ struct settings {
     const char *device, *data, *backend;
     uint32_t slots; /* trainers of this machine, this one included */
     bool list;
+    char **arguments;          /* of main */
+    char home[FILE_PATH_SIZE]; /* of data sets; "" where there is none */
+    uint64_t home_mark;        /* from before it was looked at */
 };
 
 struct session {
@@ -51,6 +56,8 @@ struct session {
     struct buffer buffer;
     int64_t progress_sent_ms;
     int broken; /* negative errno once a frame could not be sent */
+    const struct settings *settings;
+    uint64_t home_mark;
 };
 
 static int64_t now_ms(void)
@@ -149,6 +156,15 @@ static const struct backend *choose_backend(const struct settings *settings, con
 static void catalog_release(struct catalog **catalog)
 {
     catalog_free(*catalog);
+}
+
+static void note_home(struct settings *settings, char **arguments)
+{
+    struct error ignored;
+    settings->arguments = arguments;
+    if (dataset_home(settings->home, &ignored) < 0)
+        settings->home[0] = '\0';
+    settings->home_mark = settings->home[0] ? dataset_home_mark(settings->home) : 0;
 }
 
 /* A directory that was asked for must be there; the system's own need not. */
@@ -272,10 +288,34 @@ static void carry_out(struct session *session, struct trainer *trainer,
     session_send(session, &message);
 }
 
+/* Becomes this program anew, with the same pipes; returns where that cannot be. */
+static void start_anew(struct session *session)
+{
+    log_line(&session->log, LOG_INFO, "the data sets in %s have changed", session->settings->home);
+    if (dup2(session->frames, STDOUT_FILENO) >= 0)
+        execv("/proc/self/exe", session->settings->arguments);
+    log_line(&session->log, LOG_ERROR, "cannot start anew: %s", strerror(errno));
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+}
+
+/* Waits for input. Data sets that are added or removed meanwhile are offered in a new hello. */
+static void wait_for_task(struct session *session)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    while (session->settings->home[0] && poll(&input, 1, HOME_PERIOD_MS) == 0) {
+        uint64_t mark = dataset_home_mark(session->settings->home);
+        if (mark == session->home_mark)
+            continue;
+        session->home_mark = mark;
+        start_anew(session);
+    }
+}
+
 /* Tasks until the end of standard input. */
 static int serve(struct session *session, struct trainer *trainer)
 {
     for (;;) {
+        wait_for_task(session);
         int r = frame_read(STDIN_FILENO, &session->buffer);
         if (r == FRAME_END)
             return EXIT_SUCCESS;
@@ -334,7 +374,8 @@ static size_t memory_limit(uint32_t slots)
 static int run_session(const struct settings *settings, const struct log *log,
                        const struct backend *backend, const struct catalog *catalog)
 {
-    CLEANUP(session_release) struct session session = {.log = *log};
+    CLEANUP(session_release)
+    struct session session = {.log = *log, .settings = settings, .home_mark = settings->home_mark};
     buffer_init(&session.buffer, FRAME_BODY_MAX);
     struct error error = {0};
     char cache[FILE_PATH_SIZE];
@@ -381,6 +422,7 @@ int main(int argc, char **argv)
     const struct backend *backend = choose_backend(&settings, &log);
     if (!backend)
         return EXIT_USAGE;
+    note_home(&settings, argv);
     CLEANUP(catalog_release) struct catalog *catalog = NULL;
     if (catalog_new(&catalog) < 0 || fill_catalog(&settings, catalog, &log) < 0)
         return EXIT_FAILURE;

@@ -130,12 +130,13 @@ static void show_origin(char *text, size_t size, const struct import_request *re
                         const char *directory)
 {
     const char *origin = request->origin ? request->origin : request->path;
-    char inside[FILE_PATH_SIZE + 4], shown[FILE_PATH_SIZE + 4];
-    snprintf(inside, sizeof inside, "%s/", directory);
-    snprintf(shown, sizeof shown, "%s: ", origin);
-    if (directory[0])
+    char resolved[FILE_PATH_SIZE], inside[FILE_PATH_SIZE + 4], shown[FILE_PATH_SIZE + 4];
+    if (directory[0] && realpath(directory, resolved)) {
+        snprintf(inside, sizeof inside, "%s/", resolved);
+        snprintf(shown, sizeof shown, "%s: ", origin);
         file_show_as(text, size, inside, shown);
-    file_show_as(text, size, directory, origin);
+        file_show_as(text, size, resolved, origin);
+    }
     file_show_as(text, size, request->path, origin);
 }
 

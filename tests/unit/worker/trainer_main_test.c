@@ -2,6 +2,7 @@
 #include "proto/frame.h"
 #include "proto/trainer_pipe.h"
 #include "tests/unit/worker/task.h"
+#include "worker/data/pack.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +31,9 @@ static void child_exec(const struct fixture *fixture, const struct process *proc
         _exit(126);
     setenv("ARCHSCOUT_DATA", fixture->directory, 1);
     setenv("ARCHSCOUT_CACHE", fixture->directory, 1);
+    char home[FILE_PATH_SIZE];
+    snprintf(home, sizeof home, "%s/home", fixture->directory);
+    setenv("ARCHSCOUT_DATASETS", home, 1);
     setenv("ARCHSCOUT_DEVICE", "cpu", 1);
     setenv("ARCHSCOUT_SLOT", "0", 1);
     execl(TRAINER_PROGRAM, "archscout-trainer", (char *)NULL);
@@ -91,6 +95,14 @@ static void process_send(struct process *process, const struct wire_task *task)
     buffer_release(&bytes);
 }
 
+static bool hello_offers(const struct hello *hello, const char *name)
+{
+    for (uint32_t i = 0; i < hello->dataset_count; i++)
+        if (strcmp(hello->datasets[i].name, name) == 0)
+            return true;
+    return false;
+}
+
 static void expect_hello(struct process *process)
 {
     static struct trainer_message message;
@@ -98,10 +110,7 @@ static void expect_hello(struct process *process)
     assert_int_equal(message.kind, TRAINER_HELLO);
     assert_int_equal(message.hello.protocol, TRAINER_PROTOCOL);
     assert_string_equal(message.hello.device, "cpu");
-    bool found = false;
-    for (uint32_t i = 0; i < message.hello.dataset_count; i++)
-        found = found || strcmp(message.hello.datasets[i].name, "bars") == 0;
-    assert_true(found);
+    assert_true(hello_offers(&message.hello, "bars"));
 }
 
 /* Reads up to the task's result: progress first, then epochs in order. */
@@ -147,6 +156,42 @@ static void test_tasks_are_answered_and_the_end_of_input_is_the_end(void **state
     int status = process_end(&process);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+/* Puts data set `name` into the home as `archscout dataset add` does: whole at once. */
+static void add_to_home(const struct fixture *fixture, const char *name)
+{
+    char made[FILE_PATH_SIZE], path[FILE_PATH_SIZE], file_name[64];
+    struct source source = fixture_source(fixture, name, &task_images);
+    fixture_path(fixture, "made", made);
+    snprintf(file_name, sizeof file_name, "home/%s.pack", name);
+    fixture_path(fixture, file_name, path);
+    int fd = open(made, O_RDWR | O_CREAT | O_TRUNC, 0666);
+    assert_true(fd >= 0);
+    assert_int_equal(pack_write(fd, made, &source, NULL), 0);
+    close(fd);
+    assert_int_equal(rename(made, path), 0);
+}
+
+static void test_a_data_set_that_is_added_meanwhile_is_offered(void **state)
+{
+    static struct trainer_message message;
+    fixture_write_synthetic(*state, "bars", &task_images);
+    fixture_make_directory(*state, "home");
+    struct process process;
+    process_start(*state, &process);
+    expect_hello(&process);
+    add_to_home(*state, "flowers");
+    process_read(&process, &message);
+    assert_int_equal(message.kind, TRAINER_HELLO);
+    assert_true(hello_offers(&message.hello, "flowers"));
+    assert_true(hello_offers(&message.hello, "bars"));
+    struct wire_task task = small_task();
+    memcpy(task.dataset.name, "flowers", sizeof "flowers");
+    process_send(&process, &task);
+    assert_int_equal(expect_result(&process, 3).outcome, WIRE_OUTCOME_DONE);
+    int status = process_end(&process);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
 static void test_another_process_gives_the_same_numbers(void **state)
@@ -245,6 +290,7 @@ int main(void)
     signal(SIGPIPE, SIG_IGN);
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(test_tasks_are_answered_and_the_end_of_input_is_the_end),
+        FIXTURE_TEST(test_a_data_set_that_is_added_meanwhile_is_offered),
         FIXTURE_TEST(test_another_process_gives_the_same_numbers),
         FIXTURE_TEST(test_a_task_sent_before_the_end_of_input_is_finished),
         FIXTURE_TEST(test_garbage_on_standard_input_is_refused),
