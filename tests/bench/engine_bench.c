@@ -13,22 +13,24 @@
 #include <string.h>
 #include <time.h>
 
-static const char USAGE[] = "usage: engine_bench [--preset NAME] [--size PIXELS] [--channels N] "
-                            "[--batch N] [--steps N] [--runs N] [--profile]\n"
-                            "\n"
-                            "Trains a network on resident random images with the oneDNN backend "
-                            "and prints a markdown row: images a second as the\n"
-                            "median of RUNS runs of STEPS steps, the machine's float matrix "
-                            "product beside them, and how near the one is to the\n"
-                            "other (6 floating-point operations a multiply-add of the forward "
-                            "pass). --profile adds where the time went.\n";
+static const char USAGE[] =
+    "usage: engine_bench [--preset NAME] [--size PIXELS] [--channels N] "
+    "[--batch N] [--steps N] [--runs N] [--bf16] [--profile]\n"
+    "\n"
+    "Trains a network on resident random images with the oneDNN backend "
+    "and prints a markdown row: images a second as the\n"
+    "median of RUNS runs of STEPS steps, the machine's float matrix "
+    "product beside them, and how near the one is to the\n"
+    "other (6 floating-point operations a multiply-add of the forward "
+    "pass). --bf16 asks for bfloat16; the row says what was used. --profile adds where the time "
+    "went.\n";
 
 enum { RUNS_MAX = 99, MATRIX_SIZE = 512, MATRIX_PRODUCTS = 9 };
 
 struct options {
     const char *preset;
     uint32_t size, channels, batch, steps, runs;
-    bool profile;
+    bool bf16, profile;
 };
 
 static double clock_s(clockid_t clock)
@@ -93,6 +95,10 @@ static bool options_parse(int argc, char **argv, struct options *options)
             options->profile = true;
             continue;
         }
+        if (strcmp(argv[i], "--bf16") == 0) {
+            options->bf16 = true;
+            continue;
+        }
         if (i + 1 == argc)
             return false;
         if (strcmp(argv[i], "--preset") == 0) {
@@ -124,6 +130,7 @@ static int plan_options_make(const struct options *options, struct plan_options 
     if (r < 0)
         return r;
     plan.recipe.batch = options->batch;
+    plan.recipe.precision = options->bf16 ? PRECISION_BF16 : PRECISION_F32;
     *ret_options = plan;
     return 0;
 }
@@ -200,21 +207,23 @@ static int profile_print(struct plan *plan, const struct options *options)
 }
 
 static void row_print(const struct options *options, const struct plan_options *plan_options,
-                      struct rates *rates, double floor)
+                      enum precision used, struct rates *rates, double floor)
 {
     const struct cost cost = cost_of(&plan_options->architecture, &plan_options->problem);
     const double wall = median(rates->wall, options->runs);
     const double processor = median(rates->processor, options->runs);
     const double gflops = processor * 6e-9 * (double)cost.macs;
-    printf("| network | images | MMAC | batch | kernels | oneDNN | images/s (min .. max) | images "
-           "a processor second | "
-           "GFLOP/s | matrix product | ratio |\n|---|---|---|---|---|---|---|---|---|---|---|\n");
-    printf("| %s | %ux%ux%u | %.2f | %u | %s | %s | %.0f (%.0f .. %.0f) | %.0f | %.1f | %.1f | "
-           "%.2f |\n",
-           options->preset, options->size, options->size, options->channels,
-           1e-6 * (double)cost.macs, options->batch, kernels_at(0)->name,
-           primitive_library_version(), wall, rates->wall[0], rates->wall[options->runs - 1],
-           processor, gflops, floor, gflops / floor);
+    printf("| network | images | MMAC | batch | precision | kernels | oneDNN | images/s (min .. "
+           "max) | images a processor second | "
+           "GFLOP/s | matrix product | ratio "
+           "|\n|---|---|---|---|---|---|---|---|---|---|---|---|\n");
+    printf(
+        "| %s | %ux%ux%u | %.2f | %u | %s | %s | %s | %.0f (%.0f .. %.0f) | %.0f | %.1f | %.1f | "
+        "%.2f |\n",
+        options->preset, options->size, options->size, options->channels, 1e-6 * (double)cost.macs,
+        options->batch, precision_name(used), kernels_at(0)->name, primitive_library_version(),
+        wall, rates->wall[0], rates->wall[options->runs - 1], processor, gflops, floor,
+        gflops / floor);
 }
 
 static int plan_time(struct engine *engine, const struct plan_options *options, const char *which,
@@ -259,7 +268,7 @@ static int run(const struct options *options, struct error *error)
     r = measure(plan, options, &rates);
     if (r < 0)
         goto out;
-    row_print(options, &plan_options, &rates, floor);
+    row_print(options, &plan_options, plan_precision(plan), &rates, floor);
     if (options->profile)
         r = profile_print(plan, options);
 out:

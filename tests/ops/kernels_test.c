@@ -1,4 +1,5 @@
-/* Our own kernels one by one, every set that this processor runs, against plain loops. */
+/* Our own kernels one by one, every set that this processor runs, against plain loops. Where maps are bfloat16, what goes in
+ * can be written so exactly, and what comes out is rounded to it. */
 #include "tests/ops/support.h"
 #include "worker/engine/onednn/kernels.h"
 #include "worker/engine/reference/ops.h"
@@ -11,18 +12,69 @@
 
 #include <cmocka.h>
 
-extern const struct kernels kernels_wide;
+/* 16 lanes for a processor that has 8, and bfloat16 for one that has no instructions for it. */
+extern const struct kernels kernels_wide, kernels_wide_bf16;
 
 /* Sets that this processor runs; NULL past the end. */
 static const struct kernels *set_at(size_t index)
 {
+    const struct kernels *sets[KERNELS_SETS_MAX + 4] = {NULL};
     size_t count = 0;
-    while (kernels_at(count))
+    while (kernels_at(count)) {
+        sets[count] = kernels_at(count);
         count++;
-    if (index < count)
-        return kernels_at(index);
-    const bool wide_runs = !WIDE_NEEDS_AVX2 || count > 1;
-    return index == count && wide_runs ? &kernels_wide : NULL;
+    }
+    if (!WIDE_NEEDS_AVX2 || count > 1) {
+        sets[count++] = &kernels_wide;
+        sets[count++] = &kernels_wide_bf16;
+    }
+    if (kernels_bfloat())
+        sets[count++] = kernels_bfloat();
+    return sets[index];
+}
+
+static bool is_bfloat(const struct kernels *set)
+{
+    return set->map_bytes == 2;
+}
+
+/* Of the largest output. */
+static double tolerance_of(const struct kernels *set)
+{
+    return is_bfloat(set) ? 4e-3 : 1e-5;
+}
+
+/* Cuts off what a bfloat16 would not hold. */
+static void values_cut(const struct kernels *set, float *values, size_t count)
+{
+    for (size_t i = 0; is_bfloat(set) && i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        bits &= 0xffff0000;
+        memcpy(&values[i], &bits, sizeof bits);
+    }
+}
+
+/* The values as a map of the set's, to be freed. */
+static void *map_of(const struct kernels *set, const float *values, size_t count)
+{
+    const size_t bytes = (count * set->map_bytes + 63) / 64 * 64;
+    unsigned char *map = aligned_alloc(64, bytes);
+    assert_non_null(map);
+    for (size_t i = 0; i < count; i++) /* the upper half of a little-endian float */
+        memcpy(map + i * set->map_bytes,
+               (const unsigned char *)&values[i] + sizeof *values - set->map_bytes, set->map_bytes);
+    return map;
+}
+
+/* And back, to be freed. */
+static float *values_of(const struct kernels *set, const void *map, size_t count)
+{
+    float *values = zero_values(count);
+    for (size_t i = 0; i < count; i++)
+        memcpy((unsigned char *)&values[i] + sizeof *values - set->map_bytes,
+               (const unsigned char *)map + i * set->map_bytes, set->map_bytes);
+    return values;
 }
 
 /* `count` random floats on a cache line. */
@@ -33,6 +85,14 @@ static float *aligned_random(size_t count, uint64_t seed)
     assert_non_null(values);
     memcpy(values, random, count * sizeof *values);
     free(random);
+    return values;
+}
+
+/* The same, such that a map holds them. */
+static float *map_random(const struct kernels *set, size_t count, uint64_t seed)
+{
+    float *values = aligned_random(count, seed);
+    values_cut(set, values, count);
     return values;
 }
 
@@ -67,7 +127,8 @@ struct depthwise_case {
     struct depthwise_shape shape;
     struct conv_shape plain;
     struct kernel_map in, out;
-    float *x, *w, *dz, *got, *scratch;
+    float *w, *got, *scratch;
+    void *x, *dz; /* maps */
     float *plain_x, *plain_w, *plain_dz;
     size_t in_count, out_count, w_count;
 };
@@ -83,23 +144,36 @@ static struct depthwise_case depthwise_case_make(const struct kernels *set, uint
     c.in_count = 4 * c.in.pixels * lanes;
     c.out_count = 4 * c.out.pixels * lanes;
     c.w_count = (size_t)2 * kernel * kernel * lanes;
-    c.x = aligned_random(c.in_count, 1);
+    float *x = map_random(set, c.in_count, 1), *dz = map_random(set, c.out_count, 3);
     c.w = aligned_random(c.w_count, 2);
-    c.dz = aligned_random(c.out_count, 3);
     c.got = aligned_random(c.in_count + c.out_count + c.w_count, 4);
     c.scratch = aligned_random(set->depthwise_scratch(&c.shape), 5);
-    c.plain_x = unblocked(&c.in, lanes, c.x);
+    c.plain_x = unblocked(&c.in, lanes, x);
     c.plain_w = unblocked_filter(&c.shape, lanes, c.w);
-    c.plain_dz = unblocked(&c.out, lanes, c.dz);
+    c.plain_dz = unblocked(&c.out, lanes, dz);
+    c.x = map_of(set, x, c.in_count);
+    c.dz = map_of(set, dz, c.out_count);
+    free(x);
+    free(dz);
     return c;
 }
 
 static void depthwise_case_free(struct depthwise_case *c)
 {
-    float *const buffers[] = {c->x,       c->w,       c->dz,      c->got,
-                              c->scratch, c->plain_x, c->plain_w, c->plain_dz};
+    void *const buffers[] = {c->x,       c->w,       c->dz,      c->got,
+                             c->scratch, c->plain_x, c->plain_w, c->plain_dz};
     for (size_t i = 0; i < ARRAY_LENGTH(buffers); i++)
         free(buffers[i]);
+}
+
+/* A map as (images, pixels, channels), to be freed. */
+static float *plain_of(const struct kernels *set, const struct kernel_map *map, const void *blocked)
+{
+    float *values =
+        values_of(set, blocked, (size_t)map->images * map->blocks * map->pixels * set->lanes);
+    float *plain = unblocked(map, set->lanes, values);
+    free(values);
+    return plain;
 }
 
 static void check_depthwise(const struct kernels *set, uint32_t size, uint32_t kernel,
@@ -112,12 +186,12 @@ static void check_depthwise(const struct kernels *set, uint32_t size, uint32_t k
     depthwise_backward(&c.plain, c.plain_x, c.plain_w, c.plain_dz, dx, dw);
 
     set->depthwise_forward(&c.shape, c.x, c.w, c.got, c.scratch);
-    float *got = unblocked(&c.out, set->lanes, c.got);
-    assert_close("z", got, want, c.out_count, 1e-5);
+    float *got = plain_of(set, &c.out, c.got);
+    assert_close("z", got, want, c.out_count, tolerance_of(set));
     free(got);
     set->depthwise_backward_data(&c.shape, c.dz, c.w, c.got, c.scratch);
-    got = unblocked(&c.in, set->lanes, c.got);
-    assert_close("dx", got, dx, c.in_count, 1e-5);
+    got = plain_of(set, &c.in, c.got);
+    assert_close("dx", got, dx, c.in_count, tolerance_of(set));
     free(got);
     memset(c.got, 0, c.w_count * sizeof *c.got);
     set->depthwise_backward_weights(&c.shape, c.x, c.dz, c.got, c.scratch);
@@ -180,12 +254,16 @@ static void test_sums_about_a_pivot_survive_a_large_mean(void **state)
         const uint32_t lanes = set_at(s)->lanes;
         const size_t count = 150 * lanes;
         float *z = aligned_random(count, 7), pivot[KERNELS_LANES_MAX] __attribute__((aligned(64)));
+        const float mean = is_bfloat(set_at(s)) ? 128 : 10000; /* and the quarters still fit */
         double sum[KERNELS_LANES_MAX] = {0}, squares[KERNELS_LANES_MAX] = {0};
         for (size_t i = 0; i < count; i++)
-            z[i] = 10000 + 0.25f * roundf(4 * z[i]);
-        for (uint32_t l = 0; l < lanes; l++)
-            pivot[l] = z[l];
-        set_at(s)->norm_sums(&map, z, pivot, sum, squares);
+            z[i] = mean + 0.25f * roundf(4 * z[i]);
+        values_cut(set_at(s), z, count);
+        void *zs = map_of(set_at(s), z, count);
+        set_at(s)->norm_pivot(&map, zs, pivot);
+        assert_memory_equal(pivot, z, lanes * sizeof *pivot);
+        set_at(s)->norm_sums(&map, zs, pivot, sum, squares);
+        free(zs);
         for (uint32_t l = 0; l < lanes; l++) {
             double want = 0, want_squares = 0;
             for (size_t i = l; i < count; i += lanes) {
@@ -197,6 +275,74 @@ static void test_sums_about_a_pivot_survive_a_large_mean(void **state)
             assert_true(squares[l] == want_squares);
         }
         free(z);
+    }
+}
+
+/* Halves round to the even neighbour; an infinity, and what is no number, stay what they are. */
+static void test_maps_of_bfloat16_are_rounded_to_the_nearest(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t bits, want;
+    } cases[] = {{0x3f800000, 0x3f80}, {0x3f807fff, 0x3f80}, {0x3f808000, 0x3f80},
+                 {0x3f808001, 0x3f81}, {0x3f818000, 0x3f82}, {0xbf818000, 0xbf82},
+                 {0x7f7fffff, 0x7f80}, {0x7f800000, 0x7f80}, {0xff800000, 0xff80},
+                 {0x00000000, 0x0000}, {0x80000000, 0x8000}};
+    for (size_t s = 0; set_at(s); s++) {
+        const struct kernel_map map = {1, 1, 1};
+        float addend[KERNELS_LANES_MAX] __attribute__((aligned(64))) = {0};
+        uint16_t got[KERNELS_LANES_MAX] __attribute__((aligned(64)));
+        if (!is_bfloat(set_at(s)))
+            continue;
+        for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
+            memcpy(&addend[i], &cases[i].bits, sizeof *addend);
+        static const uint32_t widest_nan = 0x7fffffff;
+        memcpy(&addend[ARRAY_LENGTH(cases)], &widest_nan, sizeof *addend);
+        set_at(s)->map_fill(&map, addend, got);
+        for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
+            assert_int_equal(got[i], cases[i].want);
+        assert_true((got[ARRAY_LENGTH(cases)] & 0x7fff) > 0x7f80);
+    }
+}
+
+/* act(pre) and its slope through maps, which the rough sigmoid of a set for bfloat16 must not be seen in. */
+static void test_activation_of_maps_is_exact_to_their_last_digit(void **state)
+{
+    (void)state;
+    enum { PIXELS = 64 };
+    for (size_t s = 0; set_at(s); s++) {
+        const struct kernels *set = set_at(s);
+        const struct kernel_map map = {1, 1, PIXELS};
+        const size_t count = PIXELS * set->lanes;
+        float ones[KERNELS_LANES_MAX] __attribute__((aligned(64)));
+        float zeroes[KERNELS_LANES_MAX] __attribute__((aligned(64))) = {0};
+        float *z = zero_values(count);
+        for (size_t i = 0; i < count; i++)
+            z[i] = 60.0f * ((float)i / (float)count - 0.5f);
+        z[0] = 3e38f;
+        values_cut(set, z, count);
+        for (uint32_t l = 0; l < set->lanes; l++)
+            ones[l] = 1;
+        void *zs = map_of(set, z, count), *y = map_of(set, z, count),
+             *slope = map_of(set, z, count);
+        set->norm_apply(&map, &(struct norm_apply){.z = zs,
+                                                   .slope = ones,
+                                                   .offset = zeroes,
+                                                   .y = y,
+                                                   .act_slope = slope,
+                                                   .silu = true});
+        float *got = values_of(set, y, count), *got_slope = values_of(set, slope, count);
+        const double relative = is_bfloat(set) ? 4.2e-3 : 4e-6, absolute = 1e-30;
+        for (size_t i = 0; i < count; i++) {
+            const double x = (double)z[i], sigmoid = 1 / (1 + exp(-x)), want = x * sigmoid;
+            assert_true(fabs((double)got[i] - want) <= relative * fabs(want) + absolute);
+            const double want_slope = sigmoid + want * (1 - sigmoid);
+            assert_true(fabs((double)got_slope[i] - want_slope) <=
+                        relative * (fabs(want_slope) + fabs(want * (1 - sigmoid))) + absolute);
+        }
+        void *const buffers[] = {z, zs, y, slope, got, got_slope};
+        for (size_t i = 0; i < ARRAY_LENGTH(buffers); i++)
+            free(buffers[i]);
     }
 }
 
@@ -212,12 +358,14 @@ static void check_stem(const struct kernels *set, const struct stem_case *c)
     const struct kernel_map map = {2, 2, (size_t)out * out};
     const size_t w_count = (size_t)2 * lanes * c->channels * k * k;
     float *x = aligned_random((size_t)2 * c->size * c->size * c->channels, 1);
-    float *dz = aligned_random(4 * map.pixels * lanes, 2),
+    float *dz = map_random(set, 4 * map.pixels * lanes, 2),
           *scratch = aligned_random(set->stem_scratch(&shape), 3);
     float *dw = aligned_random(w_count, 4), *want = zero_values(w_count), *w = zero_values(w_count);
     float *plain_dz = unblocked(&map, lanes, dz);
     memset(dw, 0, w_count * sizeof *dw);
-    set->stem_backward_weights(&shape, x, dz, dw, scratch);
+    void *map_dz = map_of(set, dz, 4 * map.pixels * lanes);
+    set->stem_backward_weights(&shape, x, map_dz, dw, scratch);
+    free(map_dz);
     conv_backward(&plain, x, w, plain_dz, NULL, want);
     size_t at = 0;
     for (size_t b = 0; b < 2; b++)
@@ -285,6 +433,8 @@ int main(void)
         cmocka_unit_test(test_depthwise_equals_the_reference),
         cmocka_unit_test(test_sigmoid_is_exact_to_seven_digits_and_keeps_nan),
         cmocka_unit_test(test_sums_about_a_pivot_survive_a_large_mean),
+        cmocka_unit_test(test_maps_of_bfloat16_are_rounded_to_the_nearest),
+        cmocka_unit_test(test_activation_of_maps_is_exact_to_their_last_digit),
         cmocka_unit_test(test_stem_gradient_equals_the_reference),
         cmocka_unit_test(test_products_equal_the_reference),
     };

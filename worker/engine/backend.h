@@ -21,6 +21,8 @@ struct device {
 struct program {
     const struct graph *graph;
     size_t bytes;
+    enum precision
+        precision; /* of maps and their gradients; what the recipe asks for, or PRECISION_F32 */
 };
 
 /* One micro-batch. */

@@ -199,6 +199,11 @@ size_t plan_bytes(const struct plan *plan)
     return plan->program->bytes;
 }
 
+enum precision plan_precision(const struct plan *plan)
+{
+    return plan->program->precision;
+}
+
 float *plan_images(struct plan *plan)
 {
     return plan->images;

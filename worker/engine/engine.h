@@ -49,6 +49,8 @@ int plan_new(struct engine *engine, const struct plan_options *options, struct p
 void plan_free(struct plan *plan);
 /* Bytes that the plan occupies: parameters, optimizer state, activations, gradients, scratch. */
 size_t plan_bytes(const struct plan *plan);
+/* What the plan trains in: the recipe's precision, or PRECISION_F32 where the backend or the processor has no other. */
+enum precision plan_precision(const struct plan *plan);
 
 /* Input buffers of one batch, owned by the plan: images (batch, size, size, channels) as normalised floats, labels (batch). */
 float *plan_images(struct plan *plan);

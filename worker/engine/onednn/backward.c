@@ -8,26 +8,26 @@
 /* Takes dy, the gradient of a chunk of a unit's output through the unit after it, adds what comes through a residual, and
  * leaves g and its sums. */
 static void output_reduce(struct onednn_program *program, uint32_t index, uint32_t first,
-                          uint32_t images, const float *dy, const float *act_slope)
+                          uint32_t images, void *dy, const void *act_slope)
 {
     const struct unit *unit = &program->units[index];
     const struct kernel_map map = unit_map(program, unit, images);
-    const size_t at = first * map_floats(unit->out_size, unit->out_channels);
-    struct norm_reduce reduce = {.z = unit->z + at,
+    const size_t at = first * map_elements(unit->out_size, unit->out_channels);
+    struct norm_reduce reduce = {.z = map_at(program, unit->z, at),
                                  .slope = unit->norm.slope,
                                  .offset = unit->norm.offset,
                                  .mean = unit->norm.batch_mean,
                                  .dy = dy,
                                  .act_slope = act_slope,
                                  .branch = unit_branch(program, unit, first),
-                                 .g = unit->g + at,
+                                 .g = map_at(program, unit->g, at),
                                  .sum = unit_sums(unit, 0),
                                  .product = unit_sums(unit, 1),
                                  .silu = unit->norm.silu,
                                  .keep_dy = unit_keeps_dy(unit)};
     const uint32_t next = index + 1;
     if (next < program->unit_count && program->units[next].residual_from != UNIT_NONE)
-        reduce.residual = program->units[program->units[next].residual_from].g + at;
+        reduce.residual = map_at(program, program->units[program->units[next].residual_from].g, at);
     if (first == 0)
         memset(unit->norm.sums, 0, 2 * unit->out_channels * sizeof(double));
     program->kernels->norm_reduce(&map, &reduce);
@@ -53,12 +53,12 @@ static void norm_finish(struct onednn_program *program, struct unit *unit)
     }
 }
 
-static float *dz_make(struct onednn_program *program, const struct unit *unit, uint32_t first)
+static void *dz_make(struct onednn_program *program, const struct unit *unit, uint32_t first)
 {
     const struct kernel_map map = unit_map(program, unit, unit->chunk);
-    const size_t at = first * map_floats(unit->out_size, unit->out_channels);
-    const struct norm_dz dz = {.z = unit->z + at,
-                               .g = unit->g + at,
+    const size_t at = first * map_elements(unit->out_size, unit->out_channels);
+    const struct norm_dz dz = {.z = map_at(program, unit->z, at),
+                               .g = map_at(program, unit->g, at),
                                .slope = unit->norm.slope,
                                .offset = unit->norm.offset,
                                .by_g = unit->norm.by_g,
@@ -89,7 +89,7 @@ static size_t dense_floats(const struct onednn_program *program, const struct un
 
 /* Weight gradient of the chunk that begins at image `first`, by the library, in whose order the chunks are summed. */
 static int dense_weights(struct onednn_program *program, const struct unit *unit, uint32_t first,
-                         float *x, float *dz)
+                         void *x, void *dz)
 {
     struct convolution *pass = unit->passes[CONVOLUTION_BACKWARD_WEIGHTS];
     float *dw = first == 0 ? program->chunk.dw_sum : program->chunk.dw;
@@ -121,7 +121,7 @@ static int dense_weights_finish(struct onednn_program *program, const struct uni
 }
 
 static int weights_backward(struct onednn_program *program, const struct unit *unit, uint32_t first,
-                            float *x, float *dz)
+                            void *x, void *dz)
 {
     const struct kernels *kernels = program->kernels;
     float *gradient = parameter_gradient(program, unit->weight);
@@ -142,10 +142,10 @@ static int weights_backward(struct onednn_program *program, const struct unit *u
     return 0;
 }
 
-static int data_backward(struct onednn_program *program, const struct unit *unit, float *dz,
-                         float *ret_dx)
+static int data_backward(struct onednn_program *program, const struct unit *unit, void *dz,
+                         void *ret_dx)
 {
-    float *weight = parameter_value(program, unit->weight);
+    void *weight = parameter_value(program, unit->weight);
     if (unit->kind == UNIT_DEPTHWISE) {
         const struct depthwise_shape shape = depthwise_of(program, unit);
         program->kernels->depthwise_backward_data(&shape, dz, weight, ret_dx,
@@ -165,7 +165,7 @@ static int data_backward(struct onednn_program *program, const struct unit *unit
 
 /* Turns the gradient of y * gate into that of y, in place, and adds those of the gate's parameters. */
 static void gate_backward(struct onednn_program *program, const struct unit *unit, uint32_t first,
-                          const float *y, float *d)
+                          const void *y, void *d)
 {
     const struct kernels *kernels = program->kernels;
     const struct chunk_buffers *chunk = &program->chunk;
@@ -208,7 +208,7 @@ static int unit_backward(struct onednn_program *program, uint32_t index)
     struct unit *unit = &program->units[index];
     norm_finish(program, unit);
     for (uint32_t first = 0; first < program->images; first += unit->chunk) {
-        float *dz = dz_make(program, unit, first);
+        void *dz = dz_make(program, unit, first);
         const struct unit_input input = unit_input_make(program, index, first, true);
         int r = weights_backward(program, unit, first, input.x, dz);
         if (r == 0)
@@ -227,7 +227,7 @@ static int stem_backward(struct onednn_program *program, const struct part *part
     struct unit *stem = &program->units[0];
     norm_finish(program, stem);
     for (uint32_t first = 0; first < program->images; first += stem->chunk) {
-        const size_t at = first * map_floats(stem->in_size, stem->in_channels);
+        const size_t at = first * map_elements(stem->in_size, stem->in_channels);
         int r = weights_backward(program, stem, first, (float *)part->images + at,
                                  dz_make(program, stem, first));
         if (r < 0)

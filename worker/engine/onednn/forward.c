@@ -9,10 +9,8 @@
 /* The first pixel of every channel: any value near the mean keeps the squares small. */
 static void pivot_set(const struct onednn_program *program, struct unit *unit)
 {
-    const size_t lanes = program->kernels->lanes,
-                 plane = map_floats(unit->out_size, (uint32_t)lanes);
-    for (size_t block = 0; block < unit->out_channels / lanes; block++)
-        memcpy(unit->norm.pivot + block * lanes, unit->z + block * plane, lanes * sizeof(float));
+    const struct kernel_map map = unit_map(program, unit, 1);
+    program->kernels->norm_pivot(&map, unit->z, unit->norm.pivot);
     memset(unit->norm.sums, 0, 2 * unit->out_channels * sizeof(double));
 }
 
@@ -63,12 +61,12 @@ static void running_statistics(const struct onednn_program *program, struct unit
 
 /* act(norm(z)) + residual of `images` images from `first` on, and act's slope where ret_slope is not NULL. */
 static void output_make(struct onednn_program *program, uint32_t index, const uint32_t images[2],
-                        float *ret_y, float *ret_slope)
+                        void *ret_y, void *ret_slope)
 {
     const struct unit *unit = &program->units[index];
     const struct kernel_map map = unit_map(program, unit, images[1]);
-    const size_t at = images[0] * map_floats(unit->out_size, unit->out_channels);
-    struct norm_apply apply = {.z = unit->z + at,
+    const size_t at = images[0] * map_elements(unit->out_size, unit->out_channels);
+    struct norm_apply apply = {.z = map_at(program, unit->z, at),
                                .slope = unit->norm.slope,
                                .offset = unit->norm.offset,
                                .y = ret_y,
@@ -76,7 +74,7 @@ static void output_make(struct onednn_program *program, uint32_t index, const ui
                                .act_slope = ret_slope,
                                .silu = unit->norm.silu};
     if (unit->norm.residual != UNIT_NONE)
-        apply.residual = program->units[unit->norm.residual].x + at;
+        apply.residual = map_at(program, program->units[unit->norm.residual].x, at);
     program->kernels->norm_apply(&map, &apply);
     profile_stop(program, PROFILE_NORM_APPLY);
 }
@@ -84,7 +82,7 @@ static void output_make(struct onednn_program *program, uint32_t index, const ui
 /* ---- squeeze-and-excitation ---- */
 
 static void gate_make(struct onednn_program *program, const struct unit *unit, uint32_t first,
-                      const float *y)
+                      const void *y)
 {
     const struct kernels *kernels = program->kernels;
     const struct unit_gate *gate = &unit->gate;
@@ -111,16 +109,17 @@ struct unit_input unit_input_make(struct onednn_program *program, uint32_t index
 {
     const struct unit *unit = &program->units[index];
     const struct kernels *kernels = program->kernels;
+    const size_t at = first * map_elements(unit->in_size, unit->in_channels);
     if (unit->stored && again) {
-        float *x = unit->x + first * map_floats(unit->in_size, unit->in_channels);
+        void *x = map_at(program, unit->x, at);
         return (struct unit_input){x, x, NULL};
     }
     const struct unit *before = &program->units[index - 1];
     const bool slope = again && before->norm.silu && !unit_keeps_dy(before);
-    float *act_slope = slope ? program->chunk.act_slope : NULL;
-    float *x = program->chunk.x, *y = program->chunk.y;
+    void *act_slope = slope ? program->chunk.act_slope : NULL;
+    void *x = program->chunk.x, *y = program->chunk.y;
     if (unit->stored)
-        x = unit->x + first * map_floats(unit->in_size, unit->in_channels);
+        x = map_at(program, unit->x, at);
     if (!unit->gated)
         y = x;
     output_make(program, index - 1, (const uint32_t[2]){first, unit->chunk}, y, act_slope);
@@ -135,23 +134,10 @@ struct unit_input unit_input_make(struct onednn_program *program, uint32_t index
     return (struct unit_input){x, y, act_slope};
 }
 
-/* (images, size, size, channels) -> (images, channels, size, size) */
-static float *plain_make(const struct onednn_program *program, const struct unit *unit,
-                         const float *images)
+static int convolution_forward(struct onednn_program *program, const struct unit *unit, void *x,
+                               void *z)
 {
-    const size_t pixels = (size_t)unit->in_size * unit->in_size, channels = unit->in_channels;
-    float *plain = program->chunk.plain;
-    for (size_t n = 0; n < unit->chunk; n++)
-        for (size_t c = 0; c < channels; c++)
-            for (size_t p = 0; p < pixels; p++)
-                plain[(n * channels + c) * pixels + p] = images[(n * pixels + p) * channels + c];
-    return plain;
-}
-
-static int convolution_forward(struct onednn_program *program, const struct unit *unit, float *x,
-                               float *z)
-{
-    float *weight = parameter_value(program, unit->weight);
+    void *weight = parameter_value(program, unit->weight);
     if (unit->kind == UNIT_DEPTHWISE) {
         const struct depthwise_shape shape = {
             unit->chunk,   unit->out_channels / program->kernels->lanes,
@@ -169,18 +155,26 @@ static int convolution_forward(struct onednn_program *program, const struct unit
     return r;
 }
 
+static void *plain_make(const struct onednn_program *program, const struct unit *unit,
+                        const struct part *part, uint32_t first)
+{
+    const struct stem_shape shape = {
+        .images = unit->chunk, .channels = unit->in_channels, .in_size = unit->in_size};
+    const size_t at = first * map_elements(unit->in_size, unit->in_channels);
+    program->kernels->stem_plain(&shape, part->images + at, program->chunk.plain);
+    return program->chunk.plain;
+}
+
 static int unit_forward(struct onednn_program *program, uint32_t index, const struct part *part,
                         bool training)
 {
     struct unit *unit = &program->units[index];
     const struct kernel_map map = unit_map(program, unit, unit->chunk);
     for (uint32_t first = 0; first < part->count; first += unit->chunk) {
-        float *z = unit->z + first * map_floats(unit->out_size, unit->out_channels);
-        float *x =
-            index == 0
-                ? plain_make(program, unit,
-                             part->images + first * map_floats(unit->in_size, unit->in_channels))
-                : unit_input_make(program, index, first, false).x;
+        void *z =
+            map_at(program, unit->z, first * map_elements(unit->out_size, unit->out_channels));
+        void *x = index == 0 ? plain_make(program, unit, part, first)
+                             : unit_input_make(program, index, first, false).x;
         int r = convolution_forward(program, unit, x, z);
         if (r < 0)
             return r;

@@ -5,3 +5,8 @@ const struct kernels *kernels_at(size_t index)
 {
     return index == 0 ? &kernels_baseline : NULL;
 }
+
+const struct kernels *kernels_bfloat(void)
+{
+    return NULL;
+}

@@ -15,3 +15,10 @@ const struct kernels *kernels_at(size_t index)
     sets[count++] = &kernels_baseline;
     return index < ARRAY_LENGTH(sets) ? sets[index] : NULL;
 }
+
+/* Processors with AMX have these instructions too. */
+const struct kernels *kernels_bfloat(void)
+{
+    const bool has = kernels_at(0) == &kernels_avx512 && __builtin_cpu_supports("avx512bf16");
+    return has ? &kernels_avx512_bf16 : NULL;
+}

@@ -12,10 +12,10 @@ enum { SLOTS_A_UNIT_MAX = 24, SLOTS_OTHER_MAX = 32 };
 
 /* ---- chunks ---- */
 
-/* The most images that divide the part and, with this many floats each, fit the cache; at least one. */
-static uint32_t chunk_of(const struct onednn_program *program, size_t floats)
+/* The most images that divide the part and, with this many elements each, fit the cache; at least one. */
+static uint32_t chunk_of(const struct onednn_program *program, size_t elements)
 {
-    const size_t most = CHUNK_BYTES / (floats * sizeof(float));
+    const size_t most = CHUNK_BYTES / (elements * program->kernels->map_bytes);
     uint32_t chunk = 1;
     for (uint32_t divisor = 2; divisor <= program->images && divisor <= most; divisor++)
         if (program->images % divisor == 0)
@@ -23,24 +23,24 @@ static uint32_t chunk_of(const struct onednn_program *program, size_t floats)
     return chunk;
 }
 
-static size_t unit_in_floats(const struct unit *unit)
+static size_t unit_in_elements(const struct unit *unit)
 {
-    return map_floats(unit->in_size, unit->in_channels);
+    return map_elements(unit->in_size, unit->in_channels);
 }
 
-static size_t unit_out_floats(const struct unit *unit)
+static size_t unit_out_elements(const struct unit *unit)
 {
-    return map_floats(unit->out_size, unit->out_channels);
+    return map_elements(unit->out_size, unit->out_channels);
 }
 
 static void chunks_set(struct onednn_program *program)
 {
     for (uint32_t i = 0; i < program->unit_count; i++) {
         struct unit *unit = &program->units[i];
-        unit->chunk = chunk_of(program, unit_in_floats(unit) + unit_out_floats(unit));
+        unit->chunk = chunk_of(program, unit_in_elements(unit) + unit_out_elements(unit));
     }
     program->tail.chunk =
-        chunk_of(program, unit_out_floats(&program->units[program->unit_count - 1]));
+        chunk_of(program, unit_out_elements(&program->units[program->unit_count - 1]));
 }
 
 /* ---- the library's passes ---- */
@@ -55,6 +55,7 @@ static int unit_compile(struct onednn_program *program, struct unit *unit)
                                             .kernel = unit->kernel,
                                             .stride = unit->stride,
                                             .lanes = program->kernels->lanes,
+                                            .bfloat = program->kernels->map_bytes == 2,
                                             .plain_input = unit->kind == UNIT_STEM};
     const int passes = unit->kind == UNIT_DENSE ? 3 : unit->kind == UNIT_STEM ? 1 : 0;
     for (int pass = 0; pass < passes; pass++) {
@@ -86,9 +87,17 @@ static struct life forward_to_backward(const struct onednn_program *program, uin
 static void slot_add(struct onednn_program *program, float **pointer, size_t floats,
                      struct life life)
 {
-    program->slots[program->slot_count] = (struct slot){.pointer = pointer};
+    program->slots[program->slot_count] = (struct slot){.floats = pointer};
     program->buffers[program->slot_count++] = (struct memory_buffer){
         .bytes = floats * sizeof(float), .first = life.first, .last = life.last};
+}
+
+static void slot_add_map(struct onednn_program *program, void **pointer, size_t elements,
+                         struct life life)
+{
+    program->slots[program->slot_count] = (struct slot){.map = pointer};
+    program->buffers[program->slot_count++] = (struct memory_buffer){
+        .bytes = elements * program->kernels->map_bytes, .first = life.first, .last = life.last};
 }
 
 static void slot_add_kept(struct onednn_program *program, float **pointer, size_t floats)
@@ -125,15 +134,15 @@ static void map_slots(struct onednn_program *program, uint32_t index)
 {
     struct unit *unit = &program->units[index];
     const struct life life = forward_to_backward(program, index);
-    slot_add(program, &unit->z, program->images * unit_out_floats(unit), life);
+    slot_add_map(program, &unit->z, program->images * unit_out_elements(unit), life);
     if (unit->stored)
-        slot_add(program, &unit->x, program->images * unit_in_floats(unit), life);
+        slot_add_map(program, &unit->x, program->images * unit_in_elements(unit), life);
     /* written by the backward pass of the unit after, or the tail; read by this one's, and, where it is the gradient of a
      * residual, by that of the unit whose input was added */
     const uint32_t reader = unit->norm.residual == UNIT_NONE ? index : unit->norm.residual;
     const struct life gradient = {2 * program->unit_count - (index + 1),
                                   2 * program->unit_count - reader};
-    slot_add(program, &unit->g, program->images * unit_out_floats(unit), gradient);
+    slot_add_map(program, &unit->g, program->images * unit_out_elements(unit), gradient);
 }
 
 static void import_slots(struct onednn_program *program, struct unit *unit)
@@ -141,7 +150,8 @@ static void import_slots(struct onednn_program *program, struct unit *unit)
     for (int pass = 0; pass < CONVOLUTION_BACKWARD_WEIGHTS; pass++) {
         const size_t bytes = unit->passes[pass] ? convolution_weight_bytes(unit->passes[pass]) : 0;
         if (bytes > 0)
-            slot_add_kept(program, &unit->imported[pass], bytes / sizeof(float));
+            slot_add_kept(program, &unit->imported[pass],
+                          (bytes + sizeof(float) - 1) / sizeof(float));
     }
 }
 
@@ -170,7 +180,7 @@ static void raise_to(size_t *most, size_t value)
         *most = value;
 }
 
-/* The largest that any unit needs of each chunk buffer, in floats. */
+/* The largest that any unit needs of each chunk buffer, in elements of maps and in floats. */
 struct chunk_needs {
     size_t plain, in, out, weights, wide, narrow, kernel, library;
 };
@@ -195,12 +205,12 @@ static void kernel_needs(const struct onednn_program *program, const struct unit
 static void unit_needs(const struct onednn_program *program, const struct unit *unit,
                        struct chunk_needs *needs)
 {
-    const size_t in = unit->chunk * unit_in_floats(unit);
+    const size_t in = unit->chunk * unit_in_elements(unit);
     if (unit->kind == UNIT_STEM)
         raise_to(&needs->plain, in);
     else
         raise_to(&needs->in, in);
-    raise_to(&needs->out, unit->chunk * unit_out_floats(unit));
+    raise_to(&needs->out, unit->chunk * unit_out_elements(unit));
     raise_to(&needs->wide, (size_t)unit->chunk * unit->in_channels);
     raise_to(&needs->narrow, (size_t)unit->chunk * unit->gate.squeezed);
     kernel_needs(program, unit, needs);
@@ -221,26 +231,23 @@ static void chunk_slots(struct onednn_program *program)
     for (uint32_t i = 0; i < program->unit_count; i++)
         unit_needs(program, &program->units[i], &needs);
     const struct unit *last = &program->units[program->unit_count - 1];
-    raise_to(&needs.in, program->tail.chunk * unit_out_floats(last));
+    raise_to(&needs.in, program->tail.chunk * unit_out_elements(last));
 
     struct chunk_buffers *chunk = &program->chunk;
     const struct {
+        void **pointer;
+        size_t elements;
+    } maps[] = {{&chunk->plain, needs.plain},  {&chunk->y, needs.in},   {&chunk->x, needs.in},
+                {&chunk->act_slope, needs.in}, {&chunk->dz, needs.out}, {&chunk->dx, needs.in}};
+    for (size_t i = 0; i < ARRAY_LENGTH(maps); i++)
+        slot_add_map(program, maps[i].pointer, maps[i].elements, always(program));
+    const struct {
         float **pointer;
         size_t floats;
-    } slots[] = {{&chunk->plain, needs.plain},
-                 {&chunk->y, needs.in},
-                 {&chunk->x, needs.in},
-                 {&chunk->act_slope, needs.in},
-                 {&chunk->dz, needs.out},
-                 {&chunk->dx, needs.in},
-                 {&chunk->dw, needs.weights},
-                 {&chunk->dw_sum, needs.weights},
-                 {&chunk->dgate, needs.wide},
-                 {&chunk->dexpanded, needs.wide},
-                 {&chunk->dreduced, needs.narrow},
-                 {&chunk->dmean, needs.wide},
-                 {&chunk->kernel, needs.kernel},
-                 {&chunk->library, needs.library}};
+    } slots[] = {{&chunk->dw, needs.weights},      {&chunk->dw_sum, needs.weights},
+                 {&chunk->dgate, needs.wide},      {&chunk->dexpanded, needs.wide},
+                 {&chunk->dreduced, needs.narrow}, {&chunk->dmean, needs.wide},
+                 {&chunk->kernel, needs.kernel},   {&chunk->library, needs.library}};
     for (size_t i = 0; i < ARRAY_LENGTH(slots); i++)
         slot_add(program, slots[i].pointer, slots[i].floats, always(program));
 }
@@ -275,10 +282,16 @@ static int slots_place(struct onednn_program *program, struct error *error)
     r = arena_reserve(&device->arena, bytes);
     if (r < 0)
         return error_set(error, r, "", "the plan needs %zu bytes", bytes);
-    for (size_t i = 0; i < program->slot_count; i++)
-        if (program->buffers[i].bytes > 0)
-            *program->slots[i].pointer =
-                (float *)(void *)(device->arena.base + program->buffers[i].offset);
+    for (size_t i = 0; i < program->slot_count; i++) {
+        const struct slot *slot = &program->slots[i];
+        void *place = device->arena.base + program->buffers[i].offset;
+        if (program->buffers[i].bytes == 0)
+            continue;
+        if (slot->map)
+            *slot->map = place;
+        else
+            *slot->floats = place;
+    }
     return 0;
 }
 

@@ -1,4 +1,4 @@
-/* The oneDNN backend: single-threaded training in f32, dense convolutions by the library, the rest by our own kernels. */
+/* The oneDNN backend: single-threaded training in f32 or bf16, dense convolutions by the library, the rest by our own kernels. */
 #include "worker/engine/onednn/onednn.h"
 
 #include "worker/engine/loss.h"
@@ -7,7 +7,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -33,7 +32,10 @@ int onednn_open_with(const struct kernels *kernels, struct device **ret_device, 
 
 static int onednn_open(struct device **ret_device, struct error *error)
 {
-    return onednn_open_with(kernels_at(0), ret_device, error);
+    int r = onednn_open_with(kernels_at(0), ret_device, error);
+    if (r == 0 && primitive_has_bfloat())
+        ((struct onednn_device *)*ret_device)->kernels_bfloat = kernels_bfloat();
+    return r;
 }
 
 static void onednn_close(struct device *base)
@@ -98,10 +100,12 @@ static int onednn_compile(struct device *base, const struct graph *graph,
         return error_set(error, -ENOMEM, "", "out of memory");
     program->program.graph = graph;
     program->device = device;
-    program->kernels = device->kernels;
+    const bool bfloat = options->recipe.precision == PRECISION_BF16 && device->kernels_bfloat;
+    program->kernels = bfloat ? device->kernels_bfloat : device->kernels;
+    program->program.precision = bfloat ? PRECISION_BF16 : PRECISION_F32;
     program->recipe = options->recipe;
     program->images = options->recipe.batch / options->micro_batches;
-    int r = parameter_places_init(&program->places, graph, device->kernels->lanes);
+    int r = parameter_places_init(&program->places, graph, program->kernels->lanes);
     if (r == 0)
         r = program_lower(program);
     if (r < 0)
@@ -208,9 +212,9 @@ static void onednn_poison(struct program *base)
     for (size_t i = 0; i < program->slot_count; i++) {
         if (program->slots[i].kept || program->buffers[i].bytes == 0)
             continue;
-        float *values = *program->slots[i].pointer;
-        for (size_t j = 0; j < program->buffers[i].bytes / sizeof *values; j++)
-            values[j] = NAN;
+        const struct slot *slot = &program->slots[i];
+        void *values = slot->map ? *slot->map : *slot->floats;
+        memset(values, 0xff, program->buffers[i].bytes); /* NaN as a float, a double, a bfloat16 */
     }
 }
 

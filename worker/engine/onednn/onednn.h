@@ -33,7 +33,7 @@ const char *profile_kind_name(enum profile_kind kind);
 /* From now on the program's time is booked in *profile; NULL stops that. */
 void onednn_profile(struct program *program, struct profile *profile);
 
-/* A device that uses the given kernels; backend_onednn() takes the best that the processor has. */
+/* A device that uses the given kernels and no bfloat16; backend_onednn() takes the best that the processor has. */
 int onednn_open_with(const struct kernels *kernels, struct device **ret_device,
                      struct error *error) MUST_USE;
 

@@ -55,9 +55,9 @@ struct steps {
 typedef dnnl_memory_desc_t layout; /* a handle */
 
 static dnnl_status_t layout_new(layout *ret_layout, const dnnl_dims_t dimensions,
-                                dnnl_format_tag_t tag)
+                                dnnl_data_type_t type, dnnl_format_tag_t tag)
 {
-    return dnnl_memory_desc_create_with_tag(ret_layout, DIMENSIONS, dimensions, dnnl_f32, tag);
+    return dnnl_memory_desc_create_with_tag(ret_layout, DIMENSIONS, dimensions, type, tag);
 }
 
 static void layout_free(layout *of)
@@ -100,9 +100,9 @@ typedef dnnl_memory_desc_t layout; /* a value */
 typedef const dnnl_memory_desc_t *const_dnnl_memory_desc_t;
 
 static dnnl_status_t layout_new(layout *ret_layout, const dnnl_dims_t dimensions,
-                                dnnl_format_tag_t tag)
+                                dnnl_data_type_t type, dnnl_format_tag_t tag)
 {
-    return dnnl_memory_desc_init_by_tag(ret_layout, DIMENSIONS, dimensions, dnnl_f32, tag);
+    return dnnl_memory_desc_init_by_tag(ret_layout, DIMENSIONS, dimensions, type, tag);
 }
 
 static void layout_free(layout *of)
@@ -206,6 +206,12 @@ void primitive_context_free(struct primitive_context *context)
     free(context);
 }
 
+bool primitive_has_bfloat(void)
+{
+    const unsigned wanted = dnnl_cpu_isa_avx512_core_bf16;
+    return ((unsigned)dnnl_get_effective_cpu_isa() & wanted) == wanted;
+}
+
 double primitive_matrix_product(uint32_t size, const float *a, const float *b, float *ret_c)
 {
     struct timespec start, end;
@@ -238,17 +244,19 @@ static dnnl_format_tag_t weights_tag(const struct convolution_shape *shape)
 
 /* Layouts of x, w (left to the library, or ours) and y. */
 static dnnl_status_t layouts_new(const struct convolution_shape *shape, dnnl_format_tag_t weights,
-                                 layout ret_maps[3])
+                                 dnnl_data_type_t weight_type, layout ret_maps[3])
 {
+    const dnnl_data_type_t map_type = shape->bfloat ? dnnl_bf16 : dnnl_f32;
     const dnnl_format_tag_t blocked = shape->lanes == 16 ? dnnl_nChw16c : dnnl_nChw8c;
     const dnnl_dims_t x = {shape->images, shape->in_channels, shape->in_size, shape->in_size};
     const dnnl_dims_t w = {shape->out_channels, shape->in_channels, shape->kernel, shape->kernel};
     const dnnl_dims_t y = {shape->images, shape->out_channels, shape->out_size, shape->out_size};
-    dnnl_status_t status = layout_new(&ret_maps[0], x, shape->plain_input ? dnnl_nchw : blocked);
+    dnnl_status_t status =
+        layout_new(&ret_maps[0], x, map_type, shape->plain_input ? dnnl_nchw : blocked);
     if (status == dnnl_success)
-        status = layout_new(&ret_maps[1], w, weights);
+        status = layout_new(&ret_maps[1], w, weight_type, weights);
     if (status == dnnl_success)
-        status = layout_new(&ret_maps[2], y, blocked);
+        status = layout_new(&ret_maps[2], y, map_type, blocked);
     return status;
 }
 
@@ -258,9 +266,21 @@ static void layouts_free(layout maps[3])
         layout_free(&maps[i]);
 }
 
-static dnnl_status_t describe_with(struct primitive_context *context, dnnl_alg_kind_t algorithm,
-                                   enum convolution_pass pass,
-                                   const struct convolution_shape *shape, const layout maps[3],
+/* Gradients of weights are floats, as the weights that they change. */
+static dnnl_data_type_t weight_type(const struct convolution_shape *shape,
+                                    enum convolution_pass pass)
+{
+    return shape->bfloat && pass != CONVOLUTION_BACKWARD_WEIGHTS ? dnnl_bf16 : dnnl_f32;
+}
+
+struct description_wish {
+    enum convolution_pass pass;
+    dnnl_alg_kind_t algorithm;
+};
+
+static dnnl_status_t describe_pass(struct primitive_context *context,
+                                   const struct convolution_shape *shape,
+                                   struct description_wish wish, const_dnnl_primitive_desc_t hint,
                                    dnnl_primitive_desc_t *ret_description)
 {
     const dnnl_dim_t before = shape->kernel / 2;
@@ -269,13 +289,30 @@ static dnnl_status_t describe_with(struct primitive_context *context, dnnl_alg_k
     const struct steps steps = {.stride = {shape->stride, shape->stride},
                                 .before = {before, before},
                                 .after = {after, after},
-                                .algorithm = algorithm};
-    if (pass == CONVOLUTION_FORWARD)
-        return pass_describe(context, pass, maps, &steps, NULL, ret_description);
-    dnnl_primitive_desc_t hint = NULL;
-    dnnl_status_t status = pass_describe(context, CONVOLUTION_FORWARD, maps, &steps, NULL, &hint);
+                                .algorithm = wish.algorithm};
+    layout maps[3] = {0};
+    dnnl_status_t status =
+        layouts_new(shape, dnnl_format_tag_any, weight_type(shape, wish.pass), maps);
     if (status == dnnl_success)
-        status = pass_describe(context, pass, maps, &steps, hint, ret_description);
+        status = pass_describe(context, wish.pass, maps, &steps, hint, ret_description);
+    layouts_free(maps);
+    return status;
+}
+
+/* A backward pass is described after the forward pass that it belongs to. */
+static dnnl_status_t describe_with(struct primitive_context *context,
+                                   const struct convolution_shape *shape,
+                                   struct description_wish wish,
+                                   dnnl_primitive_desc_t *ret_description)
+{
+    dnnl_primitive_desc_t hint = NULL;
+    dnnl_status_t status = dnnl_success;
+    if (wish.pass != CONVOLUTION_FORWARD)
+        status = describe_pass(context, shape,
+                               (struct description_wish){CONVOLUTION_FORWARD, wish.algorithm}, NULL,
+                               &hint);
+    if (status == dnnl_success)
+        status = describe_pass(context, shape, wish, hint, ret_description);
     if (hint)
         dnnl_primitive_desc_destroy(hint);
     return status;
@@ -285,18 +322,20 @@ static dnnl_status_t describe_with(struct primitive_context *context, dnnl_alg_k
 static bool winograd_fits(const struct convolution_shape *shape)
 {
     const uint32_t covered = (shape->out_size + 3) / 4 * 4;
-    return shape->kernel == 3 && shape->stride == 1 && !shape->plain_input &&
+    return shape->kernel == 3 && shape->stride == 1 && !shape->plain_input && !shape->bfloat &&
            2 * covered * covered <= 3 * shape->out_size * shape->out_size;
 }
 
-static dnnl_status_t describe(struct primitive_context *context, enum convolution_pass pass,
-                              const struct convolution_shape *shape, const layout maps[3],
+static dnnl_status_t describe(struct primitive_context *context,
+                              const struct convolution_shape *shape, enum convolution_pass pass,
                               dnnl_primitive_desc_t *ret_description)
 {
-    if (winograd_fits(shape) && describe_with(context, dnnl_convolution_winograd, pass, shape, maps,
-                                              ret_description) == dnnl_success)
+    const struct description_wish winograd = {pass, dnnl_convolution_winograd},
+                                  direct = {pass, dnnl_convolution_direct};
+    if (winograd_fits(shape) &&
+        describe_with(context, shape, winograd, ret_description) == dnnl_success)
         return dnnl_success;
-    return describe_with(context, dnnl_convolution_direct, pass, shape, maps, ret_description);
+    return describe_with(context, shape, direct, ret_description);
 }
 
 static dnnl_status_t reorder_new(struct convolution *convolution, const_dnnl_memory_desc_t from,
@@ -358,13 +397,11 @@ static dnnl_status_t memories_new(struct convolution *convolution, enum convolut
 static dnnl_status_t convolution_init(struct convolution *convolution, enum convolution_pass pass,
                                       const struct convolution_shape *shape)
 {
-    layout free_maps[3] = {0}, our_maps[3] = {0};
+    layout our_maps[3] = {0};
     dnnl_primitive_desc_t description = NULL;
-    dnnl_status_t status = layouts_new(shape, dnnl_format_tag_any, free_maps);
+    dnnl_status_t status = layouts_new(shape, weights_tag(shape), dnnl_f32, our_maps);
     if (status == dnnl_success)
-        status = layouts_new(shape, weights_tag(shape), our_maps);
-    if (status == dnnl_success)
-        status = describe(convolution->context, pass, shape, free_maps, &description);
+        status = describe(convolution->context, shape, pass, &description);
     if (status == dnnl_success)
         status = dnnl_primitive_create(&convolution->primitive, description);
     const char *implementation = "";
@@ -376,7 +413,6 @@ static dnnl_status_t convolution_init(struct convolution *convolution, enum conv
         status = memories_new(convolution, pass, description, &our_maps[1]);
     if (description)
         dnnl_primitive_desc_destroy(description);
-    layouts_free(free_maps);
     layouts_free(our_maps);
     return status;
 }

@@ -16,6 +16,8 @@ struct primitive_context;
 
 int primitive_context_new(struct primitive_context **ret_context, struct error *error) MUST_USE;
 void primitive_context_free(struct primitive_context *context);
+/* Whether the library has fast convolutions of bfloat16 for this processor. */
+bool primitive_has_bfloat(void);
 /* "2.6.3" */
 const char *primitive_library_version(void);
 /* GFLOP/s of one float matrix product size x size, by this thread's processor time: what nothing can be faster than. */
@@ -33,6 +35,8 @@ enum convolution_pass {
 struct convolution_shape {
     uint32_t images, in_channels, out_channels, in_size, out_size, kernel, stride, lanes;
     bool plain_input;
+    bool
+        bfloat; /* maps, and the library's copies of the weights; our weights and their gradients are floats */
 };
 
 struct convolution;

@@ -9,7 +9,7 @@
  * the cache; the batch's maps are read from memory two to three times less often than with one operation after another.
  * After the last unit come the mean over the map and the linear layer.
  *
- * Maps are (images, blocks, pixels, lanes). */
+ * Maps are (images, blocks, pixels, lanes), floats or bfloat16 as the program's kernels have them: pointers to void. */
 #ifndef WORKER_ENGINE_ONEDNN_PROGRAM_H
 #define WORKER_ENGINE_ONEDNN_PROGRAM_H
 
@@ -59,18 +59,17 @@ struct unit {
     struct unit_norm norm;
     struct convolution *passes[3]; /* by enum convolution_pass; NULL for our own kernels */
     float *imported[3];            /* weights in the library's order, where it wants its own */
-    float *x, *z;                  /* (images, ...) ; x NULL unless stored */
-    float *g;                      /* gradient of act(norm(z)), see norm_reduce */
+    void *x, *z;                   /* (images, ...) ; x NULL unless stored */
+    void *g;                       /* gradient of act(norm(z)), see norm_reduce */
 };
 
 /* Buffers of one chunk, each as large as the largest unit needs. */
 struct chunk_buffers {
-    float *plain; /* the stem's images, channels apart */
-    float *y;     /* input before its gate */
-    float *x;     /* input, where it is not stored */
-    float *
-        act_slope; /* slope of the activation before the input, made with it in the backward pass */
-    float *dz, *dx;
+    void *plain;     /* the stem's images, channels apart */
+    void *y;         /* input before its gate */
+    void *x;         /* input, where it is not stored */
+    void *act_slope; /* of the activation before the input, made with it in the backward pass */
+    void *dz, *dx;
     float *dw,
         *dw_sum; /* weight gradient of a chunk, of the chunks so far; as the library orders it */
     float *dgate, *dexpanded, *dreduced, *dmean;
@@ -86,14 +85,16 @@ struct tail {
 
 /* A buffer in the arena. */
 struct slot {
-    float **pointer;
+    float **floats; /* one of the two is not NULL */
+    void **map;
     bool kept; /* holds values from step to step */
 };
 
 struct onednn_device {
     struct device device;
     struct primitive_context *context;
-    const struct kernels *kernels;
+    const struct kernels *kernels,
+        *kernels_bfloat; /* the second NULL where bfloat16 is not to be had */
     struct arena arena;
 };
 
@@ -131,8 +132,8 @@ int program_forward(struct onednn_program *program, const struct part *part,
 /* The input of unit `index`, images `first` .. first + chunk - 1; with `again` in the backward pass, where gates are known.
  * x is the input, y the input before its gate (the same where there is none). */
 struct unit_input {
-    float *x, *y;
-    const float *act_slope; /* of the activation that made y; NULL where there is none at hand */
+    void *x, *y;
+    const void *act_slope; /* of the activation that made y; NULL where there is none at hand */
 };
 struct unit_input unit_input_make(struct onednn_program *program, uint32_t index, uint32_t first,
                                   bool again);
@@ -160,10 +161,16 @@ static inline float *parameter_gradient(const struct onednn_program *program, si
     return program->gradients + program->places.places[index].offset;
 }
 
-/* Floats of one image's map. */
-static inline size_t map_floats(uint32_t size, uint32_t channels)
+/* Elements of one image's map. */
+static inline size_t map_elements(uint32_t size, uint32_t channels)
 {
     return (size_t)size * size * channels;
+}
+
+/* Where element `at` of a map is. */
+static inline void *map_at(const struct onednn_program *program, void *map, size_t at)
+{
+    return (unsigned char *)map + at * program->kernels->map_bytes;
 }
 
 /* The two arrays of unit_norm's sums. */

@@ -42,12 +42,13 @@ static void frame_clear(const struct frame *frame, float *pixels)
     memset(pixels, 0, (size_t)frame->width * frame->width * KERNEL_LANES * sizeof *pixels);
 }
 
-static void frame_fill(const struct frame *frame, const float *plane, float *pixels)
+static void frame_fill(const struct frame *frame, const mapped *plane, float *pixels)
 {
-    const size_t row = (size_t)frame->size * KERNEL_LANES;
-    for (uint32_t y = 0; y < frame->size; y++)
-        memcpy(pixels + ((size_t)(frame->before + y) * frame->width + frame->before) * KERNEL_LANES,
-               plane + y * row, row * sizeof *plane);
+    for (uint32_t y = 0; y < frame->size; y++) {
+        const size_t to = (size_t)(frame->before + y) * frame->width + frame->before;
+        for (uint32_t x = 0; x < frame->size; x++)
+            store(pixels, to + x, load_map(plane, (size_t)y * frame->size + x));
+    }
 }
 
 struct correlation {
@@ -55,7 +56,7 @@ struct correlation {
     size_t in_row;   /* lanes from row to row */
     const float *w;  /* (rows, columns, lanes) */
     uint32_t rows, columns, in_step;
-    float *out;
+    mapped *out;
     size_t out_step, count;
 };
 
@@ -74,7 +75,7 @@ KERNEL_INLINE void correlate_tile(const struct correlation *c, size_t j, const u
                 sum[t] += load(w, b) * load(in, t * in_step + b);
     }
     for (unsigned t = 0; t < tile; t++)
-        store(c->out, (j + t) * c->out_step, sum[t]);
+        store_map(c->out, (j + t) * c->out_step, sum[t]);
 }
 
 KERNEL_INLINE void correlate_row(const struct correlation *c, const unsigned columns,
@@ -142,14 +143,16 @@ static size_t plane_size(uint32_t size)
     return (size_t)size * size * KERNEL_LANES;
 }
 
-void KERNEL(depthwise_forward)(const struct depthwise_shape *shape, const float *x, const float *w,
-                               float *z, float *scratch)
+void KERNEL(depthwise_forward)(const struct depthwise_shape *shape, const void *x, const float *w,
+                               void *z, float *scratch)
 {
+    const mapped *xs = x;
+    mapped *zs = z;
     const struct frame frame = frame_of_input(shape);
     const size_t filter = (size_t)shape->kernel * shape->kernel * KERNEL_LANES;
     frame_clear(&frame, scratch);
     for (size_t plane = 0; plane < (size_t)shape->images * shape->blocks; plane++) {
-        frame_fill(&frame, x + plane * plane_size(shape->in_size), scratch);
+        frame_fill(&frame, xs + plane * plane_size(shape->in_size), scratch);
         struct correlation c = {.in_row = frame.width,
                                 .w = w + plane % shape->blocks * filter,
                                 .rows = shape->kernel,
@@ -159,7 +162,7 @@ void KERNEL(depthwise_forward)(const struct depthwise_shape *shape, const float 
                                 .count = shape->out_size};
         for (uint32_t y = 0; y < shape->out_size; y++) {
             c.in = scratch + (size_t)y * shape->stride * frame.width * KERNEL_LANES;
-            c.out = z + plane * plane_size(shape->out_size) +
+            c.out = zs + plane * plane_size(shape->out_size) +
                     (size_t)y * shape->out_size * KERNEL_LANES;
             correlate(&c);
         }
@@ -200,7 +203,7 @@ static void weights_flip(const struct depthwise_shape *shape, const struct taps 
 
 /* One plane's gradient at the rows and columns of one parity; the frame holds dz. */
 static void gradient_of_parity(const struct depthwise_shape *shape, const float *frame,
-                               const float *w, const uint32_t parity[2], float *dx)
+                               const float *w, const uint32_t parity[2], mapped *dx)
 {
     const struct taps rows = taps_of(shape, parity[0]), columns = taps_of(shape, parity[1]);
     const size_t width = frame_of_gradient(shape).width, step = shape->stride;
@@ -219,30 +222,33 @@ static void gradient_of_parity(const struct depthwise_shape *shape, const float 
         c.out = dx + ((size_t)y * shape->in_size + parity[1]) * KERNEL_LANES;
         c.in = frame + in * KERNEL_LANES;
         for (size_t j = 0; columns.count == 0 && j < c.count; j++)
-            store(c.out, j * step, all(0));
+            store_map(c.out, j * step, all(0));
         if (columns.count > 0)
             correlate(&c);
     }
 }
 
-void KERNEL(depthwise_backward_data)(const struct depthwise_shape *shape, const float *dz,
-                                     const float *w, float *dx, float *scratch)
+void KERNEL(depthwise_backward_data)(const struct depthwise_shape *shape, const void *dz,
+                                     const float *w, void *dx, float *scratch)
 {
+    const mapped *dzs = dz;
+    mapped *dxs = dx;
     const struct frame frame = frame_of_gradient(shape);
     const size_t filter = (size_t)shape->kernel * shape->kernel * KERNEL_LANES;
     frame_clear(&frame, scratch);
     for (size_t plane = 0; plane < (size_t)shape->images * shape->blocks; plane++) {
-        frame_fill(&frame, dz + plane * plane_size(shape->out_size), scratch);
+        frame_fill(&frame, dzs + plane * plane_size(shape->out_size), scratch);
         for (uint32_t row = 0; row < shape->stride && row < shape->in_size; row++)
             for (uint32_t column = 0; column < shape->stride && column < shape->in_size; column++)
                 gradient_of_parity(shape, scratch, w + plane % shape->blocks * filter,
                                    (const uint32_t[2]){row, column},
-                                   dx + plane * plane_size(shape->in_size));
+                                   dxs + plane * plane_size(shape->in_size));
     }
 }
 
 struct weight_sums {
-    const float *frame, *dz;
+    const float *frame;
+    const mapped *dz;
     size_t width;
     uint32_t out_size, stride;
 };
@@ -253,13 +259,13 @@ KERNEL_INLINE void sum_weights(const struct weight_sums *s, uint32_t first, floa
 {
     lanes sum[9] = {{0}};
     for (uint32_t y = 0; y < s->out_size; y++) {
-        const float *dz = s->dz + (size_t)y * s->out_size * KERNEL_LANES;
+        const mapped *dz = s->dz + (size_t)y * s->out_size * KERNEL_LANES;
         const float *in = s->frame + (size_t)(y * s->stride + first) * s->width * KERNEL_LANES;
         for (uint32_t j = 0; j < s->out_size; j++)
             for (unsigned a = 0; a < rows; a++)
                 for (unsigned b = 0; b < columns; b++)
                     sum[a * columns + b] +=
-                        load(dz, j) * load(in, a * s->width + j * s->stride + b);
+                        load_map(dz, j) * load(in, a * s->width + j * s->stride + b);
     }
     for (unsigned i = 0; i < rows * columns; i++)
         store(dw, first * columns + i, load(dw, first * columns + i) + sum[i]);
@@ -285,16 +291,17 @@ static void sum_plane(const struct weight_sums *s, uint32_t kernel, float *dw)
     }
 }
 
-void KERNEL(depthwise_backward_weights)(const struct depthwise_shape *shape, const float *x,
-                                        const float *dz, float *dw, float *scratch)
+void KERNEL(depthwise_backward_weights)(const struct depthwise_shape *shape, const void *x,
+                                        const void *dz, float *dw, float *scratch)
 {
+    const mapped *xs = x, *dzs = dz;
     const struct frame frame = frame_of_input(shape);
     const size_t filter = (size_t)shape->kernel * shape->kernel * KERNEL_LANES;
     frame_clear(&frame, scratch);
     for (size_t plane = 0; plane < (size_t)shape->images * shape->blocks; plane++) {
-        frame_fill(&frame, x + plane * plane_size(shape->in_size), scratch);
+        frame_fill(&frame, xs + plane * plane_size(shape->in_size), scratch);
         const struct weight_sums sums = {.frame = scratch,
-                                         .dz = dz + plane * plane_size(shape->out_size),
+                                         .dz = dzs + plane * plane_size(shape->out_size),
                                          .width = frame.width,
                                          .out_size = shape->out_size,
                                          .stride = shape->stride};

@@ -6,56 +6,55 @@ static size_t plane_count(const struct kernel_map *map)
     return (size_t)map->images * map->blocks;
 }
 
-void KERNEL(map_mean)(const struct kernel_map *map, const float *x, float *ret_mean)
+void KERNEL(map_mean)(const struct kernel_map *map, const void *x, float *ret_mean)
 {
     const float share = 1.0f / (float)map->pixels;
     for (size_t plane = 0; plane < plane_count(map); plane++) {
         const size_t at = plane * map->pixels;
         lanes sum[2] = {{0}};
         for (size_t p = 0; p < map->pixels; p++)
-            sum[p % 2] += load(x, at + p);
+            sum[p % 2] += load_map(x, at + p);
         store(ret_mean, plane, (sum[0] + sum[1]) * share);
     }
 }
 
-void KERNEL(map_fill)(const struct kernel_map *map, const float *addend, float *ret_d)
+void KERNEL(map_fill)(const struct kernel_map *map, const float *addend, void *ret_d)
 {
     for (size_t plane = 0; plane < plane_count(map); plane++) {
         const lanes value = load(addend, plane);
         for (size_t p = 0; p < map->pixels; p++)
-            store(ret_d, plane * map->pixels + p, value);
+            store_map(ret_d, plane * map->pixels + p, value);
     }
 }
 
-void KERNEL(gate_apply)(const struct kernel_map *map, const float *x, const float *gate,
-                        float *ret_y)
+void KERNEL(gate_apply)(const struct kernel_map *map, const void *x, const float *gate, void *ret_y)
 {
     for (size_t plane = 0; plane < plane_count(map); plane++) {
         const lanes factor = load(gate, plane);
         for (size_t p = plane * map->pixels; p < (plane + 1) * map->pixels; p++)
-            store(ret_y, p, load(x, p) * factor);
+            store_map(ret_y, p, load_map(x, p) * factor);
     }
 }
 
-void KERNEL(gate_reduce)(const struct kernel_map *map, const float *x, const float *dy,
+void KERNEL(gate_reduce)(const struct kernel_map *map, const void *x, const void *dy,
                          float *ret_dgate)
 {
     for (size_t plane = 0; plane < plane_count(map); plane++) {
         const size_t at = plane * map->pixels;
         lanes sum[2] = {{0}};
         for (size_t p = 0; p < map->pixels; p++)
-            sum[p % 2] += load(x, at + p) * load(dy, at + p);
+            sum[p % 2] += load_map(x, at + p) * load_map(dy, at + p);
         store(ret_dgate, plane, sum[0] + sum[1]);
     }
 }
 
 void KERNEL(gate_spread)(const struct kernel_map *map, const float *gate, const float *addend,
-                         float *d)
+                         void *d)
 {
     for (size_t plane = 0; plane < plane_count(map); plane++) {
         const lanes factor = load(gate, plane), value = load(addend, plane);
         for (size_t p = plane * map->pixels; p < (plane + 1) * map->pixels; p++)
-            store(d, p, load(d, p) * factor + value);
+            store_map(d, p, load_map(d, p) * factor + value);
     }
 }
 

@@ -1,9 +1,12 @@
 /* Vectors for the kernels. Each kernel file is compiled for several instruction sets with KERNEL_SET (baseline, avx2,
- * avx512) and KERNEL_LANES (8 or 16) given by the build; KERNEL(name) tells the copies apart. */
+ * avx512, avx512_bf16) and KERNEL_LANES (8 or 16) given by the build; KERNEL(name) tells the copies apart. With
+ * KERNEL_BFLOAT maps are bfloat16. */
 #ifndef WORKER_ENGINE_ONEDNN_KERNELS_LANES_H
 #define WORKER_ENGINE_ONEDNN_KERNELS_LANES_H
 
 #include "worker/engine/onednn/kernels.h"
+
+#include <string.h>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -34,47 +37,115 @@ KERNEL_INLINE lanes all(float value)
     return value - (lanes){0};
 }
 
-/* The smaller of two, the larger, the nearest integer, the reciprocal. NaN in `value` stays NaN. */
+/* ---- maps: elements of type `mapped` ---- */
+
+#ifdef KERNEL_BFLOAT
+
+typedef uint16_t mapped;
+typedef uint16_t short_lanes __attribute__((vector_size(KERNEL_LANES * 2), may_alias));
+typedef uint32_t uint_lanes __attribute__((vector_size(KERNEL_LANES * 4), may_alias));
+
+KERNEL_INLINE lanes load_map(const mapped *map, size_t i)
+{
+    return (lanes)(__builtin_convertvector(((const short_lanes *)map)[i], uint_lanes) << 16);
+}
+
+#ifdef __AVX512BF16__
+
+KERNEL_INLINE void store_map(mapped *map, size_t i, lanes value)
+{
+    ((short_lanes *)map)[i] = (short_lanes)_mm512_cvtneps_pbh((__m512)value);
+}
+
+#else
+
+/* The instruction's result but for subnormal floats, which it takes for zero. A NaN keeps a bit that says so. */
+KERNEL_INLINE void store_map(mapped *map, size_t i, lanes value)
+{
+    const uint_lanes bits = (uint_lanes)value, is_nan = (uint_lanes)(value != value);
+    const uint_lanes rounded = bits + 0x7fff + ((bits >> 16) & 1);
+    const uint_lanes chosen = (is_nan & (bits | 0x400000)) | (~is_nan & rounded);
+    ((short_lanes *)map)[i] = __builtin_convertvector(chosen >> 16, short_lanes);
+}
+
+#endif
+
+KERNEL_INLINE mapped mapped_of(float value)
+{
+    uint32_t bits;
+    if (value != value)
+        return 0x7fc0;
+    memcpy(&bits, &value, sizeof bits);
+    return (mapped)((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+#else
+
+typedef float mapped;
+
+KERNEL_INLINE lanes load_map(const mapped *map, size_t i)
+{
+    return load(map, i);
+}
+
+KERNEL_INLINE void store_map(mapped *map, size_t i, lanes value)
+{
+    store(map, i, value);
+}
+
+KERNEL_INLINE mapped mapped_of(float value)
+{
+    return value;
+}
+
+#endif
+
+/* ---- arithmetic ---- */
+
+/* 2^f for f in [-1/2, 1/2], minimax polynomials: relative error 7.5e-8, or 7.5e-5 where `rough`. */
+KERNEL_INLINE lanes power_of_fraction(lanes f, const bool rough)
+{
+    if (rough) {
+        const lanes p = (all(5.51716685e-2f) * f + 2.42611125e-1f) * f + 6.93260968e-1f;
+        return p * f + 9.99928057e-1f;
+    }
+    lanes p = all(1.327647245e-3f);
+    p = p * f + 9.675540961e-3f;
+    p = p * f + 5.550713092e-2f;
+    p = p * f + 2.402212024e-1f;
+    p = p * f + 6.931469440e-1f;
+    return p * f + 1.000000119f;
+}
+
+/* exp(-x) and 1 / value. With t = -x / log 2 and n the nearest integer, exp(-x) = 2^n 2^(t - n). NaN stays NaN; an x past
+ * 86 either way gives something whose sigmoid is 1, or almost 0. */
 #if defined(__AVX512F__) && KERNEL_LANES == 16
 
-KERNEL_INLINE lanes at_most(lanes value, lanes bound)
+KERNEL_INLINE lanes exp_of_negative(lanes x, const bool rough)
 {
-    return (lanes)_mm512_min_ps((__m512)bound, (__m512)value);
+    const __m512 bound = _mm512_set1_ps(-86.0f); /* Newton's step cannot take infinity */
+    const lanes t = (lanes)(rough ? (__m512)x : _mm512_max_ps(bound, (__m512)x)) * -1.44269504f;
+    const lanes f = (lanes)_mm512_reduce_ps((__m512)t, _MM_FROUND_TO_NEAREST_INT);
+    return (lanes)_mm512_scalef_ps((__m512)power_of_fraction(f, rough), (__m512)(t - f));
 }
 
-KERNEL_INLINE lanes at_least(lanes value, lanes bound)
-{
-    return (lanes)_mm512_max_ps((__m512)bound, (__m512)value);
-}
-
-KERNEL_INLINE lanes nearest(lanes value)
-{
-    return (lanes)_mm512_roundscale_ps((__m512)value,
-                                       _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-}
-
-/* 1 / value to 2^-23: a step of Newton's after the instruction's 2^-14; a division takes several times as long. */
-KERNEL_INLINE lanes reciprocal(lanes value)
+/* The instruction's relative error is 2^-14; a step of Newton's makes that of a division, which takes longer. */
+KERNEL_INLINE lanes reciprocal(lanes value, const bool rough)
 {
     const lanes near = (lanes)_mm512_rcp14_ps((__m512)value);
+    if (rough)
+        return near;
     return near * (2.0f - value * near);
 }
 
-#elif defined(__AVX__) && KERNEL_LANES == 8
+#else
 
-KERNEL_INLINE lanes reciprocal(lanes value)
-{
-    return 1.0f / value;
-}
+#if defined(__AVX__) && KERNEL_LANES == 8
 
-KERNEL_INLINE lanes at_most(lanes value, lanes bound)
+KERNEL_INLINE lanes bounded_of(lanes x)
 {
-    return (lanes)_mm256_min_ps((__m256)bound, (__m256)value);
-}
-
-KERNEL_INLINE lanes at_least(lanes value, lanes bound)
-{
-    return (lanes)_mm256_max_ps((__m256)bound, (__m256)value);
+    const __m256 most = _mm256_set1_ps(86.0f), least = _mm256_set1_ps(-86.0f);
+    return (lanes)_mm256_max_ps(least, _mm256_min_ps(most, (__m256)x));
 }
 
 KERNEL_INLINE lanes nearest(lanes value)
@@ -84,24 +155,15 @@ KERNEL_INLINE lanes nearest(lanes value)
 
 #else
 
-KERNEL_INLINE lanes reciprocal(lanes value)
-{
-    return 1.0f / value;
-}
-
 KERNEL_INLINE lanes choose(int_lanes mask, lanes yes, lanes no)
 {
     return (lanes)((mask & (int_lanes)yes) | (~mask & (int_lanes)no));
 }
 
-KERNEL_INLINE lanes at_most(lanes value, lanes bound)
+KERNEL_INLINE lanes bounded_of(lanes x)
 {
-    return choose(value > bound, bound, value);
-}
-
-KERNEL_INLINE lanes at_least(lanes value, lanes bound)
-{
-    return choose(value < bound, bound, value);
+    const lanes below = choose(x > all(86.0f), all(86.0f), x);
+    return choose(below < all(-86.0f), all(-86.0f), below);
 }
 
 /* Exact below 2^22: adding 1.5 * 2^23 leaves no room for a fraction. */
@@ -113,26 +175,45 @@ KERNEL_INLINE lanes nearest(lanes value)
 
 #endif
 
-/* 1 / (1 + exp(-x)), relative error below 3e-7 + 1e-7 |x|; NaN stays NaN. With t = -x / log 2 and n the nearest integer,
- * exp(-x) = 2^n p(t - n), p the minimax polynomial of 2^f on [-1/2, 1/2]. */
+KERNEL_INLINE lanes exp_of_negative(lanes x, const bool rough)
+{
+    const lanes bounded = bounded_of(x);
+    const lanes n = nearest(bounded * -1.44269504f), f = bounded * -1.44269504f - n;
+    const int_lanes exponent = __builtin_convertvector(n, int_lanes) << 23;
+    return (lanes)((int_lanes)power_of_fraction(f, rough) + exponent);
+}
+
+KERNEL_INLINE lanes reciprocal(lanes value, const bool rough)
+{
+    (void)rough;
+    return 1.0f / value;
+}
+
+#endif
+
+/* 1 / (1 + exp(-x)), relative error below 3e-7 + 1e-7 |x|. */
 KERNEL_INLINE lanes sigmoid_lanes(lanes x)
 {
-    const lanes bounded = at_least(at_most(x, all(86.0f)), all(-86.0f));
-    const lanes n = nearest(bounded * -1.44269504f), f = bounded * -1.44269504f - n;
-    lanes p = all(1.327647245e-3f);
-    p = p * f + 9.675540961e-3f;
-    p = p * f + 5.550713092e-2f;
-    p = p * f + 2.402212024e-1f;
-    p = p * f + 6.931469440e-1f;
-    p = p * f + 1.000000119f;
-    const lanes power = (lanes)((int_lanes)p + (__builtin_convertvector(n, int_lanes) << 23));
-    return reciprocal(1.0f + power);
+    return reciprocal(1.0f + exp_of_negative(x, false), false);
+}
+
+/* The same for values that maps hold: where those are bfloat16, a fortieth of their last place is error enough. */
+KERNEL_INLINE lanes sigmoid_mapped(lanes x)
+{
+    const bool rough = sizeof(mapped) < sizeof(float);
+    return reciprocal(1.0f + exp_of_negative(x, rough), rough);
 }
 
 /* d silu(x) / dx */
 KERNEL_INLINE lanes silu_slope(lanes x)
 {
     const lanes s = sigmoid_lanes(x);
+    return s + s * x * (1.0f - s);
+}
+
+KERNEL_INLINE lanes silu_slope_mapped(lanes x)
+{
+    const lanes s = sigmoid_mapped(x);
     return s + s * x * (1.0f - s);
 }
 

@@ -13,18 +13,18 @@ KERNEL_INLINE lanes branch_at(const float *branch, uint32_t image)
 }
 
 /* Sums over one plane; several accumulators hide the latency of the additions. */
-KERNEL_INLINE void plane_sums(const float *z, size_t pixels, lanes pivot, lanes ret_sums[2])
+KERNEL_INLINE void plane_sums(const mapped *z, size_t pixels, lanes pivot, lanes ret_sums[2])
 {
     lanes s[4] = {{0}}, q[4] = {{0}};
     size_t p = 0;
     for (; p + 4 <= pixels; p += 4)
         for (unsigned u = 0; u < 4; u++) {
-            const lanes off = load(z, p + u) - pivot;
+            const lanes off = load_map(z, p + u) - pivot;
             s[u] += off;
             q[u] += off * off;
         }
     for (; p < pixels; p++) {
-        const lanes off = load(z, p) - pivot;
+        const lanes off = load_map(z, p) - pivot;
         s[0] += off;
         q[0] += off * off;
     }
@@ -32,13 +32,20 @@ KERNEL_INLINE void plane_sums(const float *z, size_t pixels, lanes pivot, lanes 
     ret_sums[1] = (q[0] + q[1]) + (q[2] + q[3]);
 }
 
-void KERNEL(norm_sums)(const struct kernel_map *map, const float *z, const float *pivot,
-                       double *sum, double *squares)
+void KERNEL(norm_pivot)(const struct kernel_map *map, const void *z, float *ret_pivot)
 {
+    for (uint32_t b = 0; b < map->blocks; b++)
+        store(ret_pivot, b, load_map(z, plane_at(map, 0, b)));
+}
+
+void KERNEL(norm_sums)(const struct kernel_map *map, const void *z, const float *pivot, double *sum,
+                       double *squares)
+{
+    const mapped *zs = z;
     for (uint32_t n = 0; n < map->images; n++)
         for (uint32_t b = 0; b < map->blocks; b++) {
             lanes sums[2];
-            plane_sums(z + plane_at(map, n, b) * KERNEL_LANES, map->pixels, load(pivot, b), sums);
+            plane_sums(zs + plane_at(map, n, b) * KERNEL_LANES, map->pixels, load(pivot, b), sums);
             add_to_doubles(sum + (size_t)b * KERNEL_LANES, sums[0]);
             add_to_doubles(squares + (size_t)b * KERNEL_LANES, sums[1]);
         }
@@ -52,25 +59,25 @@ struct apply_kind {
 KERNEL_INLINE void apply_all(const struct kernel_map *map, const struct norm_apply *apply,
                              const struct apply_kind kind)
 {
-    const float *z = apply->z, *residual = apply->residual;
-    float *y = apply->y, *act_slope = apply->act_slope;
+    const mapped *z = apply->z, *residual = apply->residual;
+    mapped *y = apply->y, *act_slope = apply->act_slope;
     for (uint32_t n = 0; n < map->images; n++)
         for (uint32_t b = 0; b < map->blocks; b++) {
             const lanes slope = load(apply->slope, b), offset = load(apply->offset, b);
             const lanes branch = branch_at(apply->branch, n);
             const size_t at = plane_at(map, n, b), end = at + map->pixels;
             for (size_t p = at; p < end; p++) {
-                const lanes pre = load(z, p) * slope + offset;
+                const lanes pre = load_map(z, p) * slope + offset;
                 lanes out = pre;
                 if (kind.silu) {
-                    const lanes s = sigmoid_lanes(pre);
+                    const lanes s = sigmoid_mapped(pre);
                     out = pre * s;
                     if (kind.slope)
-                        store(act_slope, p, s + out * (1.0f - s));
+                        store_map(act_slope, p, s + out * (1.0f - s));
                 }
                 if (kind.residual)
-                    out = out * branch + load(residual, p);
-                store(y, p, out);
+                    out = out * branch + load_map(residual, p);
+                store_map(y, p, out);
             }
         }
 }
@@ -103,21 +110,21 @@ KERNEL_INLINE void reduce_plane(const struct norm_reduce *reduce, const size_t a
     const lanes branch = branch_at(reduce->branch, place[0]);
     const lanes slope = load(reduce->slope, block), offset = load(reduce->offset, block);
     const lanes mean = load(reduce->mean, block);
-    const float *zs = reduce->z, *dys = reduce->dy, *residuals = reduce->residual,
-                *act_slope = reduce->act_slope;
-    float *gs = reduce->g;
+    const mapped *zs = reduce->z, *dys = reduce->dy, *residuals = reduce->residual,
+                 *act_slope = reduce->act_slope;
+    mapped *gs = reduce->g;
     lanes sum = {0}, product = {0};
     for (size_t p = at[0]; p < at[1]; p++) {
-        const lanes z = load(zs, p);
-        lanes dy = load(dys, p);
+        const lanes z = load_map(zs, p);
+        lanes dy = load_map(dys, p);
         if (kind.residual)
-            dy += load(residuals, p);
+            dy += load_map(residuals, p);
         lanes g = dy;
         if (kind.slope)
-            g *= load(act_slope, p);
+            g *= load_map(act_slope, p);
         else if (kind.silu)
-            g *= silu_slope(z * slope + offset);
-        store(gs, p, kind.keep_dy ? dy : g);
+            g *= silu_slope_mapped(z * slope + offset);
+        store_map(gs, p, kind.keep_dy ? dy : g);
         sum += g;
         product += g * (z - mean);
     }
@@ -165,8 +172,8 @@ void KERNEL(norm_reduce)(const struct kernel_map *map, const struct norm_reduce 
 KERNEL_INLINE void dz_all(const struct kernel_map *map, const struct norm_dz *dz,
                           const bool g_is_dy)
 {
-    const float *zs = dz->z, *gs = dz->g;
-    float *dzs = dz->dz;
+    const mapped *zs = dz->z, *gs = dz->g;
+    mapped *dzs = dz->dz;
     for (uint32_t n = 0; n < map->images; n++)
         for (uint32_t b = 0; b < map->blocks; b++) {
             const lanes by_g = load(dz->by_g, b) * branch_at(dz->branch, n),
@@ -174,11 +181,11 @@ KERNEL_INLINE void dz_all(const struct kernel_map *map, const struct norm_dz *dz
             const lanes slope = load(dz->slope, b), offset = load(dz->offset, b);
             const size_t at = plane_at(map, n, b), end = at + map->pixels;
             for (size_t p = at; p < end; p++) {
-                const lanes z = load(zs, p);
-                lanes g = load(gs, p);
+                const lanes z = load_map(zs, p);
+                lanes g = load_map(gs, p);
                 if (g_is_dy)
-                    g *= silu_slope(z * slope + offset);
-                store(dzs, p, by_g * g + (by_z * z + constant));
+                    g *= silu_slope_mapped(z * slope + offset);
+                store_map(dzs, p, by_g * g + (by_z * z + constant));
             }
         }
 }

@@ -6,6 +6,8 @@
 const struct kernels KERNEL(kernels) = {
     .name = TEXT(KERNEL_SET),
     .lanes = KERNEL_LANES,
+    .map_bytes = sizeof(mapped),
+    .norm_pivot = KERNEL(norm_pivot),
     .norm_sums = KERNEL(norm_sums),
     .norm_apply = KERNEL(norm_apply),
     .norm_reduce = KERNEL(norm_reduce),
@@ -15,6 +17,7 @@ const struct kernels KERNEL(kernels) = {
     .depthwise_backward_data = KERNEL(depthwise_backward_data),
     .depthwise_backward_weights = KERNEL(depthwise_backward_weights),
     .stem_scratch = KERNEL(stem_scratch),
+    .stem_plain = KERNEL(stem_plain),
     .stem_backward_weights = KERNEL(stem_backward_weights),
     .map_mean = KERNEL(map_mean),
     .map_fill = KERNEL(map_fill),
