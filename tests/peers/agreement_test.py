@@ -3,7 +3,8 @@
 
   agreement_test.py ENGINE_PEER [CASE...]
 
-Per case: logits in evaluation mode, logits, loss and gradients in training mode, and all tensors after a few optimizer steps.
+Per case: logits in evaluation mode, logits, loss and gradients in training mode, all in PyTorch's f32, and all tensors and moving
+averages after a few optimizer steps, which PyTorch takes in f64.
 Logits' deviations are taken as they are, gradients' in shares of the tensor's largest gradient, those of tensors after steps in
 shares of the tensor's largest change. A tensor whose largest value is less than FLOOR of the network's counts as that large: what
 comes before a normalisation has a gradient of zero, and only rounding is left of it. Exit status 77 where there is no PyTorch, 1
@@ -36,12 +37,19 @@ RECIPES = {
     "sgd": {"optimizer": "sgd", "learning_rate": 0.005, "momentum": 0.9, "weight_decay": 5e-4},
     "rmsprop": {"optimizer": "rmsprop", "learning_rate": 0.0005, "momentum": 0.9, "decay": 0.9, "epsilon": 1e-3,
                 "weight_decay": 1e-5},
+    "adamw": {"optimizer": "adamw", "learning_rate": 0.001, "momentum": 0.9, "decay": 0.99, "epsilon": 1e-3,
+              "weight_decay": 0.05, "clip_norm": 0.5, "ema_decay": 0.999},
+    "micro": {"optimizer": "sgd", "learning_rate": 0.005, "momentum": 0.9, "weight_decay": 5e-4, "micro_batches": 2,
+              "ema_decay": 0.05},
 }
 
 # name: network, pixels, channels, classes, batch, recipe, backend
 CASES = {
     "reference-onednn": ("archscout-reference", 32, 3, 10, 32, "sgd", "onednn"),
     "reference-rmsprop-onednn": ("archscout-reference", 32, 3, 10, 32, "rmsprop", "onednn"),
+    "reference-adamw-onednn": ("archscout-reference", 32, 3, 10, 32, "adamw", "onednn"),
+    "reference-micro-onednn": ("archscout-reference", 32, 3, 10, 64, "micro", "onednn"),
+    "reference-adamw-plain": ("archscout-reference", 16, 3, 10, 8, "adamw", "reference"),
     "reference-plain": ("archscout-reference", 16, 3, 10, 8, "rmsprop", "reference"),
     "v2-b0-onednn": ("efficientnetv2-b0-small-images", 32, 3, 10, 16, "sgd", "onednn"),
     "b0-onednn": ("efficientnet-b0", 64, 3, 100, 16, "sgd", "onednn"),
@@ -63,42 +71,59 @@ def make_network(case, recipe):
                 value.add_(torch.randn_like(value), alpha=0.1)
         for _ in range(20):
             network(torch.randn(batch, size, size, channels))
-    images = torch.randn(batch, size, size, channels)
-    labels = torch.randint(classes, (batch,))
-    return architecture, network, images, labels
+    labels, partners = torch.randint(classes, (2, batch))
+    batch = {"images": torch.randn(batch, size, size, channels), "labels": labels, "partners": partners,
+             "shares": 0.5 + 0.5 * torch.rand(batch)}
+    return architecture, network, batch
 
 
 def tensors_of(network, prefix=""):
     return {prefix + key: value.detach().numpy().copy() for key, value in network.state_dict().items()}
 
 
-def run_torch(network, images, labels, recipe):
-    classes = network.fc.bias.numel()
-    targets = efficientnet.soft_targets(labels, labels, torch.ones(len(labels)), classes, recipe["label_smoothing"])
+def accumulate(network, batch, recipe):
+    """Gradients of the mean loss over the batch, which passes in the recipe's parts; logits and the sum of the losses."""
+    count, classes = len(batch["labels"]), network.fc.bias.numel()
+    targets = efficientnet.soft_targets(batch["labels"], batch["partners"], batch["shares"], classes, recipe["label_smoothing"])
+    network.zero_grad()
+    all_logits, loss = [], 0.0
+    for part in torch.arange(count).chunk(recipe.get("micro_batches", 1)):
+        logits = network(batch["images"][part])
+        losses = efficientnet.cross_entropy(logits, targets[part])
+        (losses.sum() / count).backward()
+        all_logits.append(logits.detach())
+        loss += float(losses.detach().sum())
+    return torch.cat(all_logits).numpy(), loss
+
+
+def run_torch(network, batch, recipe):
     result = {}
     network.eval()
     with torch.no_grad():
-        result["eval.logits"] = network(images).numpy()
+        result["eval.logits"] = network(batch["images"]).numpy()
     network.train()
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    logits = network(images)
-    losses = efficientnet.cross_entropy(logits, targets)
-    losses.mean().backward()
-    result["train.logits"] = logits.detach().numpy()
-    result["train.loss"] = losses.sum().detach().numpy().reshape(1)
+    result["train.logits"], loss = accumulate(network, batch, recipe)
+    result["train.loss"] = numpy.array([loss], dtype="f4")
     for key, value in network.named_parameters():
         result["grad:" + key] = value.grad.numpy().copy()
     network.load_state_dict(before)
+    # Steps amplify rounding, PyTorch's more than the engine's: they are taken in double precision.
+    network.double()
+    batch = {key: value.double() if value.is_floating_point() else value for key, value in batch.items()}
     optimizer = optimizers.make(recipe, efficientnet.parameter_groups(network, recipe["weight_decay"]))
+    average = optimizers.Average(network, recipe.get("ema_decay", 0))
     step_losses = []
     for _ in range(STEPS):
-        optimizer.zero_grad()
-        losses = efficientnet.cross_entropy(network(images), targets)
-        losses.mean().backward()
+        step_losses.append(accumulate(network, batch, recipe)[1])
+        if recipe.get("clip_norm", 0) > 0:
+            torch.nn.utils.clip_grad_norm_(network.parameters(), recipe["clip_norm"])
         optimizer.step()
-        step_losses.append(float(losses.sum().detach()))
+        average.update(network)
     result["step.loss"] = numpy.array(step_losses, dtype="f4")
     result.update(tensors_of(network))
+    if recipe.get("ema_decay", 0) > 0:
+        result.update({"ema:" + key: value.numpy() for key, value in average.values.items()})
     return result
 
 
@@ -121,7 +146,7 @@ def kind_of(name):
 def deviations(engine, peer, initial):
     """The largest deviation of each kind, and where it is."""
     assert set(engine) == set(peer), set(engine) ^ set(peer)
-    sizes = {name: numpy.abs(want - initial.get(name, 0)).max() for name, want in peer.items()}
+    sizes = {name: numpy.abs(want - initial.get(name.replace("ema:", ""), 0)).max() for name, want in peer.items()}
     worst = {}
     for kind in F32_BOUNDS:
         names = [name for name in peer if kind_of(name) == kind]
@@ -137,29 +162,34 @@ def deviations(engine, peer, initial):
 
 def run_case(program, name):
     case = CASES[name]
-    _, size, channels, classes, batch, recipe_name, backend = case
-    recipe = {"momentum": 0.9, "decay": 0.9, "epsilon": 1e-3, "label_smoothing": 0.1, "batch": batch, "image_size": size,
+    _, size, channels, classes, batch_images, recipe_name, backend = case
+    recipe = {"momentum": 0.9, "decay": 0.9, "epsilon": 1e-3, "label_smoothing": 0.1, "batch": batch_images, "image_size": size,
               "bn_momentum": 0.9, "warmup_epochs": 0, "flip": False, "shift": 0}
     recipe.update(RECIPES[recipe_name])
-    architecture, network, images, labels = make_network(case, recipe)
+    architecture, network, batch = make_network(case, recipe)
     initial = tensors_of(network)
-    inputs = dict(initial, images=images.numpy(), labels=labels.numpy().astype("u4"))
+    inputs = dict(initial)
+    for key, value in batch.items():
+        inputs[key] = value.numpy() if value.is_floating_point() else value.numpy().astype("u4")
     if case[0] != "odd":  # the engine builds its own preset, so that a difference to networks.json is found
         architecture = {"preset": case[0]}
     job = {"backend": backend, "architecture": architecture, "recipe": recipe, "image_size": size,
            "image_channels": channels, "classes": classes, "steps": STEPS}
     engine = run_engine(program, job, inputs)
-    worst = deviations(engine, run_torch(network, images, labels, recipe), initial)
+    worst = deviations(engine, run_torch(network, batch, recipe), initial)
     bad = [kind for kind, bound in F32_BOUNDS.items() if not worst[kind][0] <= bound]
-    text = ", ".join("%s %.1e (%s)" % (kind, far, where) for kind, (far, where) in worst.items())
-    print("%-28s %s%s" % (name, text, "  FAILED: " + ", ".join(bad) if bad else ""), flush=True)
+    print("| %s | %d | %d | %s | %s | %s |%s"
+          % (case[0], size, batch_images, recipe_name, backend, " | ".join("%.1e" % far for far, _ in worst.values()),
+             "".join(" FAILED: %s of %s" % (kind, worst[kind][1]) for kind in bad)), flush=True)
     return not bad
 
 
 def main():
     torch.set_num_threads(1)
     names = sys.argv[2:] or list(CASES)
-    print("PyTorch %s; bounds: %s" % (torch.__version__, F32_BOUNDS))
+    print("PyTorch %s; bounds: %s\n" % (torch.__version__, ", ".join("%s %.0e" % bound for bound in F32_BOUNDS.items())))
+    print("| network | pixels | batch | recipe | backend | %s |" % " | ".join(F32_BOUNDS))
+    print("|---" * (5 + len(F32_BOUNDS)) + "|")
     results = [run_case(sys.argv[1], name) for name in names]
     return 0 if all(results) else 1
 

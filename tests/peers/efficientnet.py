@@ -177,7 +177,7 @@ def parameter_groups(network, weight_decay):
 
 def soft_targets(labels, partners, shares, classes, smoothing):
     """share * onehot(label) + (1 - share) * onehot(partner), smoothed."""
-    first, second = F.one_hot(labels, classes).float(), F.one_hot(partners, classes).float()
+    first, second = F.one_hot(labels, classes).to(shares.dtype), F.one_hot(partners, classes).to(shares.dtype)
     mixed = shares[:, None] * first + (1.0 - shares[:, None]) * second
     return mixed * (1.0 - smoothing) + smoothing / classes
 

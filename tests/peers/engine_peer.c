@@ -3,10 +3,10 @@
  *
  *   engine_peer JOB.json
  *
- * The job's input holds every tensor of the network by name, "images" (batch, size, size, channels) as F32 and "labels" (batch)
- * as U32. The output gets "eval.logits" and "train.logits" (batch, classes), "train.loss" (1: the sum over the batch), "grad:NAME"
- * of each parameter, and, after as many steps on the same batch at the recipe's learning rate as the job asks for, "step.loss"
- * (steps) and each tensor by its name. */
+ * The job's input holds every tensor of the network by name, "images" (batch, size, size, channels) and "shares" (batch) as F32,
+ * "labels" and "partners" (batch) as U32. The output gets "eval.logits" and "train.logits" (batch, classes), "train.loss" (1: the
+ * sum over the batch), "grad:NAME" of each parameter, and, after as many steps on the same batch at the recipe's learning rate as
+ * the job asks for, "step.loss" (steps), each tensor by its name, and "ema:NAME" where the recipe keeps averages. */
 #include "tests/peers/job.h"
 #include "worker/safetensors.h"
 
@@ -71,8 +71,26 @@ static int batch_read(struct peer *peer, struct error *error)
                        pixels * sizeof(float), error);
     if (r < 0)
         return r;
-    return input_read(peer, "labels", SAFETENSORS_U32, plan_labels(peer->plan),
-                      batch * sizeof(uint32_t), error);
+    r = input_read(peer, "labels", SAFETENSORS_U32, plan_labels(peer->plan),
+                   batch * sizeof(uint32_t), error);
+    if (r == 0)
+        r = input_read(peer, "partners", SAFETENSORS_U32, plan_partners(peer->plan),
+                       batch * sizeof(uint32_t), error);
+    if (r == 0)
+        r = input_read(peer, "shares", SAFETENSORS_F32, plan_shares(peer->plan),
+                       batch * sizeof(float), error);
+    return r;
+}
+
+/* Averages begin at the weights. */
+static int weight_write(struct peer *peer, const char *name, const float *values)
+{
+    char average[SAFETENSORS_NAME_SIZE];
+    snprintf(average, sizeof average, "ema:%s", name);
+    int r = plan_tensor_write(peer->plan, name, values);
+    if (r == 0 && peer->job.recipe.ema_decay > 0)
+        r = plan_tensor_write(peer->plan, average, values);
+    return r;
 }
 
 static int weights_read(struct peer *peer, struct error *error)
@@ -85,7 +103,7 @@ static int weights_read(struct peer *peer, struct error *error)
         float *values = malloc(bytes);
         r = values ? input_read(peer, info.name, SAFETENSORS_F32, values, bytes, error) : -ENOMEM;
         if (r == 0)
-            r = plan_tensor_write(peer->plan, info.name, values);
+            r = weight_write(peer, info.name, values);
         free(values);
     }
     return r;
@@ -121,22 +139,38 @@ static int output_add_copy(struct outputs *outputs, const char *name, const uint
     return 0;
 }
 
-/* Adds all tensors, each name after `prefix`; those that have no gradient are left out of gradients. */
-static int output_add_tensors(struct peer *peer, const char *prefix)
+static int output_add_tensor(struct peer *peer, const char *name, const struct tensor_info *info)
 {
-    for (size_t i = 0; i < plan_tensor_count(peer->plan); i++) {
+    float *values = output_add(peer->outputs, name, info->dimension_count, info->dimensions);
+    return values ? plan_tensor_read(peer->plan, name, values) : -ENOMEM;
+}
+
+static int output_add_gradients(struct peer *peer)
+{
+    int r = 0;
+    for (size_t i = 0; i < plan_tensor_count(peer->plan) && r == 0; i++) {
         struct tensor_info info;
         char name[sizeof info.name + 8];
         plan_tensor_info(peer->plan, i, &info);
-        if (prefix[0] && (strstr(info.name, ".bn.mean") || strstr(info.name, ".bn.variance")))
+        if (strstr(info.name, ".bn.mean") || strstr(info.name, ".bn.variance"))
             continue;
-        snprintf(name, sizeof name, "%s%s", prefix, info.name);
-        float *values = output_add(peer->outputs, name, info.dimension_count, info.dimensions);
-        int r = values ? plan_tensor_read(peer->plan, name, values) : -ENOMEM;
-        if (r < 0)
-            return r;
+        snprintf(name, sizeof name, "grad:%s", info.name);
+        r = output_add_tensor(peer, name, &info);
     }
-    return 0;
+    return r;
+}
+
+/* Parameters, statistics and averages; not what the optimizer keeps. */
+static int output_add_state(struct peer *peer)
+{
+    int r = 0;
+    for (size_t i = 0; i < plan_state_count(peer->plan) && r == 0; i++) {
+        struct tensor_info info;
+        plan_state_info(peer->plan, i, &info);
+        if (strncmp(info.name, "state", 5) != 0)
+            r = output_add_tensor(peer, info.name, &info);
+    }
+    return r;
 }
 
 static int output_write(const struct peer *peer, struct error *error)
@@ -170,7 +204,7 @@ static int compute(struct peer *peer)
     if (r == 0)
         r = output_add_copy(peer->outputs, "train.logits", logits, plan_logits(peer->plan));
     if (r == 0)
-        r = output_add_tensors(peer, "grad:");
+        r = output_add_gradients(peer);
     float *loss = r == 0 ? output_add(peer->outputs, "train.loss", 1, &one) : NULL;
     if (!loss)
         return r < 0 ? r : -ENOMEM;
@@ -181,7 +215,7 @@ static int compute(struct peer *peer)
         loss[i] = (float)result.loss;
     }
     if (r == 0)
-        r = loss ? output_add_tensors(peer, "") : -ENOMEM;
+        r = loss ? output_add_state(peer) : -ENOMEM;
     return r;
 }
 
@@ -190,7 +224,7 @@ static int prepare(struct peer *peer, struct error *error)
     const struct plan_options options = {.architecture = peer->job.architecture,
                                          .problem = peer->job.problem,
                                          .recipe = peer->job.recipe,
-                                         .micro_batches = 1,
+                                         .micro_batches = peer->job.recipe.micro_batches,
                                          .seed = peer->job.seed};
     int r = safetensors_open(peer->job.input, FILE_BYTES_MAX, &peer->input, error);
     if (r == 0)

@@ -25,6 +25,20 @@ class TensorFlowRMSProp(torch.optim.Optimizer):
                 p.sub_(state["velocity"])
 
 
+class Average:
+    """Moving average of weights and statistics: after step t (from 0) by min(decay, (1 + t) / (10 + t))."""
+
+    def __init__(self, network, decay):
+        self.decay, self.steps = decay, 0
+        self.values = {key: value.detach().clone() for key, value in network.state_dict().items()}
+
+    def update(self, network):
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        self.steps += 1
+        for key, value in network.state_dict().items():
+            self.values[key].mul_(decay).add_(value.detach(), alpha=1 - decay)
+
+
 def make(recipe, groups):
     if recipe["optimizer"] == "sgd":
         return torch.optim.SGD(groups, lr=recipe["learning_rate"], momentum=recipe["momentum"], nesterov=True)

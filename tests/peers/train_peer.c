@@ -1,10 +1,11 @@
-/* Trains one network through the product's loader, engine and schedule, and measures it on the test split after each epoch: the
+/* Trains one network through the product's loader, engine and schedule, and measures it on the test split at the end: the
  * engine's side of accuracy.py. The trainer itself never looks at test images, so its loop is made again here.
  *
  *   train_peer JOB.json
  *
- * With "dump" in the job it writes what PyTorch is to be given, and trains nothing: DUMP/pixels (images, size, size, channels)
- * bytes, DUMP/labels (images) and DUMP/train, DUMP/test (indices) as 32-bit numbers, and the data set in one line of JSON. */
+ * With "dump" in the job it writes what PyTorch is to be given, and trains nothing: DUMP/images (images, size, size, channels)
+ * floats as the loader makes them without augmentation, DUMP/labels (images) as 32-bit numbers, those trained on first, and what
+ * the images are in one line of JSON. */
 #include "tests/peers/job.h"
 #include "worker/data/cache.h"
 #include "worker/data/catalog.h"
@@ -64,116 +65,166 @@ static int open_pack(struct peer *peer, struct error *error)
         r = cache_directory(cache, error);
     if (r == 0)
         r = cache_open(cache, &entry->source, &peer->pack, &reason, error);
-    return r < 0 ? r : 0;
+    if (r < 0)
+        return r;
+    const struct dataset *dataset = pack_dataset(peer->pack);
+    struct recipe *recipe = &peer->job.recipe;
+    if (recipe->image_size == 0)
+        recipe->image_size = dataset->image_size;
+    peer->job.problem =
+        (struct problem){recipe->image_size, dataset->image_channels, dataset->classes};
+    return 0;
 }
 
-/* Trained on: the first images of the product's stratified order. Measured on: the first test images of the same kind of order,
- * which for all of them is all. */
+/* The first `wanted` of the product's stratified order of the images from `first` on; 0: all of them. */
+static int draw_images(const struct peer *peer, struct split_request request, uint64_t first,
+                       uint32_t **ret_images, struct error *error)
+{
+    struct split split;
+    const uint64_t wanted = request.train_images;
+    request.labels = pack_labels(peer->pack) + first;
+    request.validation_images = 1; /* the order goes on after the images held out */
+    if (wanted == 0 || wanted == request.images)
+        request.train_images = request.images - 1;
+    int r = split_init(&split, &request, error);
+    if (r < 0)
+        return r;
+    uint32_t *images = calloc(request.images, sizeof *images);
+    if (!images) {
+        split_release(&split);
+        return error_set(error, -ENOMEM, "", "out of memory");
+    }
+    memcpy(images, split.train, split.train_images * sizeof *images);
+    if (request.train_images != wanted)
+        images[split.train_images] = split.validation[0];
+    for (uint64_t i = 0; i < request.images; i++)
+        images[i] += (uint32_t)first;
+    split_release(&split);
+    *ret_images = images;
+    return 0;
+}
+
 static int draw_split(struct peer *peer, struct error *error)
 {
     const struct dataset *dataset = pack_dataset(peer->pack);
-    const uint16_t *labels = pack_labels(peer->pack);
-    struct job *job = &peer->job;
-    struct split test = {0};
-    if (job->train_images == 0)
-        job->train_images = dataset->train_images - 1;
-    if (job->test_images == 0 || job->test_images >= dataset->test_images)
-        job->test_images = dataset->test_images - 1;
-    const struct split_request of_train = {labels,          dataset->train_images, dataset->classes,
-                                           job->split_seed, job->train_images,     1};
-    const struct split_request of_test = {labels + dataset->train_images,
-                                          dataset->test_images,
-                                          dataset->classes,
-                                          job->split_seed,
-                                          job->test_images,
-                                          1};
-    int r = split_init(&peer->split, &of_train, error);
-    if (r == 0)
-        r = split_init(&test, &of_test, error);
+    const struct job *job = &peer->job;
+    struct split_request request = {
+        .classes = dataset->classes, .seed = job->split_seed, .images = dataset->train_images};
+    struct split *split = &peer->split;
+    request.train_images = job->train_images;
+    int r = draw_images(peer, request, 0, &split->train, error);
     if (r < 0)
         return r;
-    for (uint64_t i = 0; i < test.train_images; i++)
-        test.train[i] += (uint32_t)dataset->train_images;
-    uint32_t *unused = peer->split.validation;
-    peer->split.validation = test.train;
-    peer->split.validation_images = test.train_images;
-    test.train = unused;
-    split_release(&test);
+    split->train_images = job->train_images ? job->train_images : dataset->train_images;
+    request.images = dataset->test_images;
+    request.train_images = job->test_images;
+    r = draw_images(peer, request, dataset->train_images, &split->validation, error);
+    split->validation_images = job->test_images ? job->test_images : dataset->test_images;
+    return r;
+}
+
+/* Writes the images of `split`, held out or not, as the loader gives them without augmentation. */
+static int write_images(struct peer *peer, FILE *images, FILE *labels, struct error *error)
+{
+    const struct problem *problem = &peer->job.problem;
+    const uint32_t batch = peer->job.recipe.batch;
+    const size_t image =
+        (size_t)problem->image_size * problem->image_size * problem->image_channels;
+    float *pixels = malloc(batch * image * sizeof *pixels);
+    uint32_t *of = malloc(batch * sizeof *of);
+    int r = pixels && of ? 0 : -ENOMEM;
+    const struct loader_batch loaded = {.images = pixels, .labels = of};
+    for (uint64_t i = 0; r == 0 && i < loader_validation_batches(peer->loader); i++) {
+        const uint32_t count = loader_validation_batch(peer->loader, i, &loaded);
+        if (fwrite(pixels, image * sizeof *pixels, count, images) != count ||
+            fwrite(of, sizeof *of, count, labels) != count)
+            r = -EIO;
+    }
+    free(pixels);
+    free(of);
+    return r < 0 ? error_set(error, r, "", "%s: %s", peer->job.dump, strerror(-r)) : 0;
+}
+
+/* All images of the run in one list: those trained on, then those measured on. */
+static int split_all(const struct split *split, struct split *ret_all)
+{
+    struct split all = {
+        .train = calloc(split->train_images, sizeof(uint32_t)),
+        .validation = calloc(split->train_images + split->validation_images, sizeof(uint32_t)),
+        .train_images = split->train_images,
+        .validation_images = split->train_images + split->validation_images};
+    if (!all.train || !all.validation) {
+        split_release(&all);
+        return -ENOMEM;
+    }
+    memcpy(all.validation, split->train, split->train_images * sizeof(uint32_t));
+    memcpy(all.validation + split->train_images, split->validation,
+           split->validation_images * sizeof(uint32_t));
+    *ret_all = all;
     return 0;
 }
 
-static int write_file(const char *directory, const char *name, const void *data, size_t bytes)
+static FILE *dump_open(const struct peer *peer, const char *name)
 {
     char path[JOB_PATH_SIZE + 16];
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    FILE *file = fopen(path, "wb");
-    if (!file)
-        return -errno;
-    int r = fwrite(data, 1, bytes, file) == bytes ? 0 : -EIO;
-    if (fclose(file) != 0)
-        r = -EIO;
-    return r;
+    snprintf(path, sizeof path, "%s/%s", peer->job.dump, name);
+    return fopen(path, "wb");
 }
 
-static int write_labels(const struct peer *peer, uint64_t images)
+static void print_description(const struct peer *peer)
 {
-    uint32_t *labels = calloc(images, sizeof *labels);
-    if (!labels)
-        return -ENOMEM;
-    for (uint64_t i = 0; i < images; i++)
-        labels[i] = pack_labels(peer->pack)[i];
-    int r = write_file(peer->job.dump, "labels", labels, images * sizeof *labels);
-    free(labels);
-    return r;
-}
-
-static int dump(const struct peer *peer, struct error *error)
-{
-    const struct dataset *dataset = pack_dataset(peer->pack);
-    const char *to = peer->job.dump;
-    const uint64_t images = dataset->train_images + dataset->test_images;
-    const size_t image =
-        (size_t)dataset->image_size * dataset->image_size * dataset->image_channels;
-    int r = write_file(to, "pixels", pack_image(peer->pack, 0), images * image);
-    if (r == 0)
-        r = write_labels(peer, images);
-    if (r == 0)
-        r = write_file(to, "train", peer->split.train,
-                       peer->split.train_images * sizeof *peer->split.train);
-    if (r == 0)
-        r = write_file(to, "test", peer->split.validation,
-                       peer->split.validation_images * sizeof *peer->split.validation);
-    if (r < 0)
-        return error_set(error, r, "", "%s: %s", to, strerror(-r));
-    printf("{\"image_size\": %u, \"channels\": %u, \"classes\": %u, \"mean\": [",
-           dataset->image_size, dataset->image_channels, dataset->classes);
-    for (uint32_t c = 0; c < dataset->image_channels; c++)
-        printf("%s%.17g", c ? ", " : "", pack_mean(peer->pack)[c]);
-    printf("], \"deviation\": [");
-    for (uint32_t c = 0; c < dataset->image_channels; c++)
-        printf("%s%.17g", c ? ", " : "", pack_deviation(peer->pack)[c]);
+    const struct problem *problem = &peer->job.problem;
+    printf("{\"image_size\": %u, \"channels\": %u, \"classes\": %u, \"train_images\": %" PRIu64
+           ", \"test_images\": %" PRIu64 ", \"black\": [",
+           problem->image_size, problem->image_channels, problem->classes, peer->split.train_images,
+           peer->split.validation_images);
+    for (uint32_t c = 0; c < problem->image_channels; c++)
+        printf("%s%.9g", c ? ", " : "", -pack_mean(peer->pack)[c] / pack_deviation(peer->pack)[c]);
     printf("]}\n");
-    return 0;
+}
+
+static int dump(struct peer *peer, struct error *error)
+{
+    struct split all;
+    int r = split_all(&peer->split, &all);
+    if (r < 0)
+        return error_set(error, r, "", "out of memory");
+    const struct loader_options options = {.pack = peer->pack,
+                                           .split = &all,
+                                           .recipe = peer->job.recipe,
+                                           .image_size = peer->job.problem.image_size,
+                                           .seed = peer->job.seed};
+    FILE *images = dump_open(peer, "images"), *labels = dump_open(peer, "labels");
+    r = images && labels ? loader_new(&options, &peer->loader, error)
+                         : error_set(error, -errno, "", "%s: %s", peer->job.dump, strerror(errno));
+    if (r == 0)
+        r = write_images(peer, images, labels, error);
+    if (images && fclose(images) != 0 && r == 0)
+        r = error_set(error, -errno, "", "%s: %s", peer->job.dump, strerror(errno));
+    if (labels && fclose(labels) != 0 && r == 0)
+        r = error_set(error, -errno, "", "%s: %s", peer->job.dump, strerror(errno));
+    loader_free(peer->loader);
+    peer->loader = NULL;
+    split_release(&all);
+    if (r == 0)
+        print_description(peer);
+    return r;
 }
 
 /* ---- training ---- */
 
 static int prepare(struct peer *peer, struct error *error)
 {
-    const struct dataset *dataset = pack_dataset(peer->pack);
     const struct job *job = &peer->job;
-    struct plan_options plan = {.architecture = job->architecture,
-                                .recipe = job->recipe,
-                                .micro_batches = 1,
-                                .seed = job->seed};
-    if (plan.recipe.image_size == 0)
-        plan.recipe.image_size = dataset->image_size;
-    plan.problem =
-        (struct problem){plan.recipe.image_size, dataset->image_channels, dataset->classes};
+    const struct plan_options plan = {.architecture = job->architecture,
+                                      .problem = job->problem,
+                                      .recipe = job->recipe,
+                                      .micro_batches = 1,
+                                      .seed = job->seed};
     const struct loader_options loader = {.pack = peer->pack,
                                           .split = &peer->split,
-                                          .recipe = plan.recipe,
-                                          .image_size = plan.recipe.image_size,
+                                          .recipe = job->recipe,
+                                          .image_size = job->problem.image_size,
                                           .seed = job->seed};
     int r = loader_new(&loader, &peer->loader, error);
     if (r == 0)
@@ -236,26 +287,26 @@ static int evaluate(struct peer *peer, struct batch_result *ret_sum)
 
 static int train(struct peer *peer, struct error *error)
 {
-    const double tested = (double)peer->split.validation_images;
-    for (uint32_t epoch = 0; epoch < peer->job.epochs; epoch++) {
-        struct batch_result trained, test;
-        const double start_s = cpu_s();
-        int r = train_epoch(peer, epoch, &trained);
-        const double train_s = cpu_s() - start_s;
+    const double images = (double)(loader_steps_per_epoch(peer->loader) * peer->job.recipe.batch);
+    const double tested = (double)peer->split.validation_images, start_s = cpu_s();
+    struct batch_result trained = {0}, test = {0};
+    uint32_t epoch = 0;
+    int r = 0;
+    while (r == 0 && epoch < peer->job.epochs) {
+        r = train_epoch(peer, epoch++, &trained);
         if (r == 0)
-            r = evaluate(peer, &test);
-        if (r < 0)
-            return error_set(error, r, "", "epoch %u: %s", epoch + 1,
-                             r == -EDOM ? "the loss is not finite" : strerror(-r));
-        const double images =
-            (double)(loader_steps_per_epoch(peer->loader) * peer->job.recipe.batch);
-        printf(
-            "{\"epoch\": %u, \"train_loss\": %.6f, \"train_accuracy\": %.6f, \"test_loss\": %.6f, "
-            "\"test_accuracy\": %.6f, \"train_cpu_s\": %.2f}\n",
-            epoch + 1, trained.loss / images, trained.correct / images, test.loss / tested,
-            test.correct / tested, train_s);
-        fflush(stdout);
+            fprintf(stderr, "train_peer: epoch %u: loss %.4f\n", epoch, trained.loss / images);
     }
+    const double train_s = cpu_s() - start_s;
+    if (r == 0)
+        r = evaluate(peer, &test);
+    if (r < 0)
+        return error_set(error, r, "", "epoch %u: %s", epoch,
+                         r == -EDOM ? "the loss is not finite" : strerror(-r));
+    printf("{\"epochs\": %u, \"train_loss\": %.6f, \"train_accuracy\": %.6f, \"test_loss\": %.6f, "
+           "\"test_accuracy\": %.6f, \"train_cpu_s\": %.2f}\n",
+           epoch, trained.loss / images, trained.correct / images, test.loss / tested,
+           test.correct / tested, train_s);
     return 0;
 }
 
