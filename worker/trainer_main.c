@@ -1,5 +1,6 @@
 /* archscout-trainer: trains what comes in frames on standard input and answers in frames on standard output
- * (proto/trainer_pipe.h); standard error is its log. SIGTERM ends it at once: it owns nothing that needs closing. */
+ * (proto/trainer_pipe.h); standard error is its log. SIGTERM in the middle of a task: a checkpoint is written and the task
+ * handed back, where there is a directory for checkpoints (TRAINER_ENV_WORK); otherwise it ends the program. */
 #include "proto/frame.h"
 #include "proto/log.h"
 #include "proto/trainer_pipe.h"
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/signalfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -53,6 +55,9 @@ struct settings {
 struct session {
     struct log log;
     int frames; /* what was standard output */
+    int terms;  /* a signalfd for SIGTERM; -1: it ends the program */
+    bool stop;  /* SIGTERM has come since the task began */
+    bool checkpoints;
     struct buffer buffer;
     int64_t progress_sent_ms;
     int broken; /* negative errno once a frame could not be sent */
@@ -231,6 +236,7 @@ static void send_hello(struct session *session, const struct settings *settings,
     struct trainer_message message = {.kind = TRAINER_HELLO};
     struct hello *hello = &message.hello;
     hello->protocol = TRAINER_PROTOCOL;
+    hello->checkpoints = session->checkpoints;
     snprintf(hello->device, sizeof hello->device, "%s", settings->device);
     for (size_t i = 0; i < catalog_count(catalog); i++) {
         const struct catalog_entry *entry = catalog_at(catalog, i);
@@ -270,11 +276,42 @@ static void on_note(void *context, const char *text)
     log_line(&session->log, LOG_INFO, "%s", text);
 }
 
+/* SIGTERM as a descriptor: it is looked at between steps, and wakes whoever waits for a task. */
+static int open_terms(void)
+{
+    sigset_t term;
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM);
+    if (sigprocmask(SIG_BLOCK, &term, NULL) < 0)
+        return -errno;
+    int fd = signalfd(-1, &term, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+static bool should_stop(void *context)
+{
+    struct session *session = context;
+    struct signalfd_siginfo info;
+    while (read(session->terms, &info, sizeof info) == (ssize_t)sizeof info)
+        session->stop = true;
+    return session->stop;
+}
+
+static void on_checkpoint(void *context, const struct wire_checkpoint_written *checkpoint)
+{
+    const struct trainer_message message = {.kind = TRAINER_CHECKPOINT, .checkpoint = *checkpoint};
+    session_send(context, &message);
+}
+
 static void carry_out(struct session *session, struct trainer *trainer,
                       const struct wire_task *task)
 {
-    const struct trainer_events events = {
-        .context = session, .on_progress = on_progress, .on_epoch = on_epoch, .on_note = on_note};
+    const struct trainer_events events = {.context = session,
+                                          .on_progress = on_progress,
+                                          .on_epoch = on_epoch,
+                                          .on_note = on_note,
+                                          .should_stop = should_stop,
+                                          .on_checkpoint = on_checkpoint};
     struct trainer_message message = {.kind = TRAINER_RESULT};
     session->progress_sent_ms = 0;
     trainer_run(trainer, task, &events, &message.result);
@@ -298,24 +335,31 @@ static void start_anew(struct session *session)
     dup2(STDERR_FILENO, STDOUT_FILENO);
 }
 
-/* Waits for input. Data sets that are added or removed meanwhile are offered in a new hello. */
-static void wait_for_task(struct session *session)
+/* Waits for input; false where SIGTERM comes first. Data sets that are added or removed meanwhile are offered in a new
+ * hello. */
+static bool wait_for_task(struct session *session)
 {
-    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-    while (session->settings->home[0] && poll(&input, 1, HOME_PERIOD_MS) == 0) {
-        uint64_t mark = dataset_home_mark(session->settings->home);
-        if (mark == session->home_mark)
-            continue;
+    struct pollfd both[] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                            {.fd = session->terms, .events = POLLIN}};
+    const int period_ms = session->settings->home[0] ? HOME_PERIOD_MS : -1;
+    int ready;
+    session->stop = false;
+    while ((ready = poll(both, ARRAY_LENGTH(both), period_ms)) <= 0) {
+        uint64_t mark = ready == 0 ? dataset_home_mark(session->settings->home) : 0;
+        if (ready < 0 || mark == session->home_mark)
+            continue; /* poll fails for want of memory alone */
         session->home_mark = mark;
         start_anew(session);
     }
+    return both[1].revents == 0 || !should_stop(session);
 }
 
-/* Tasks until the end of standard input. */
+/* Tasks until the end of standard input, or a SIGTERM without a task. */
 static int serve(struct session *session, struct trainer *trainer)
 {
     for (;;) {
-        wait_for_task(session);
+        if (!wait_for_task(session))
+            return EXIT_SUCCESS;
         int r = frame_read(STDIN_FILENO, &session->buffer);
         if (r == FRAME_END)
             return EXIT_SUCCESS;
@@ -371,6 +415,16 @@ static size_t memory_limit(uint32_t slots)
     return machine_memory_bytes("/proc/self/cgroup", "/sys/fs/cgroup") / 10 * 9 / slots;
 }
 
+static int open_session(struct session *session, bool checkpoints)
+{
+    session->checkpoints = checkpoints;
+    session->frames = take_standard_output();
+    if (session->frames < 0)
+        return session->frames;
+    session->terms = checkpoints ? open_terms() : -1;
+    return checkpoints && session->terms < 0 ? session->terms : 0;
+}
+
 static int run_session(const struct settings *settings, const struct log *log,
                        const struct backend *backend, const struct catalog *catalog)
 {
@@ -380,20 +434,22 @@ static int run_session(const struct settings *settings, const struct log *log,
     struct error error = {0};
     char cache[FILE_PATH_SIZE];
     bool has_cache = cache_directory(cache, &error) == 0;
+    const char *work = environment(TRAINER_ENV_WORK, NULL);
     struct trainer_options trainer_options = {.backend = backend,
                                               .catalog = catalog,
                                               .cache_directory = has_cache ? cache : NULL,
                                               .memory_bytes_max = memory_limit(settings->slots),
-                                              .prefetch = settings->slots < machine_processors()};
+                                              .prefetch = settings->slots < machine_processors(),
+                                              .checkpoint_directory = work};
     struct trainer *trainer;
     int r = trainer_new(&trainer_options, &trainer, &error);
     if (r < 0) {
         log_line(log, LOG_ERROR, "cannot start on %s: %s", settings->device, error.message);
         return EXIT_FAILURE;
     }
-    session.frames = take_standard_output();
-    if (session.frames < 0) {
-        log_line(log, LOG_ERROR, "standard output: %s", strerror(-session.frames));
+    r = open_session(&session, work != NULL);
+    if (r < 0) {
+        log_line(log, LOG_ERROR, "standard output and signals: %s", strerror(-r));
         trainer_free(trainer);
         return EXIT_FAILURE;
     }
@@ -401,6 +457,8 @@ static int run_session(const struct settings *settings, const struct log *log,
     int status = session.broken < 0 ? EXIT_FAILURE : serve(&session, trainer);
     trainer_free(trainer);
     close(session.frames);
+    if (session.terms >= 0)
+        close(session.terms);
     return status;
 }
 

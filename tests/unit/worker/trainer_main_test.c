@@ -285,6 +285,52 @@ static void test_sigterm_ends_it_amid_a_task(void **state)
     assert_int_equal(WTERMSIG(status), SIGTERM);
 }
 
+/* Reads up to the task's result; the last checkpoint that was announced. */
+static struct wire_result expect_checkpoint(struct process *process,
+                                            struct wire_checkpoint_written *ret_written)
+{
+    static struct trainer_message message;
+    do {
+        process_read(process, &message);
+        if (message.kind == TRAINER_CHECKPOINT)
+            *ret_written = message.checkpoint;
+    } while (message.kind != TRAINER_RESULT);
+    return message.result;
+}
+
+static void test_sigterm_hands_the_task_back_with_a_checkpoint(void **state)
+{
+    const struct fixture *fixture = *state;
+    fixture_write_synthetic(fixture, "bars", &task_images);
+    struct process process;
+    struct wire_checkpoint_written written = {.path = ""};
+    struct wire_task task = small_task();
+    setenv("ARCHSCOUT_WORK", fixture->directory, 1);
+    process_start(fixture, &process);
+    expect_hello(&process);
+    task.epochs = 200;
+    process_send(&process, &task);
+    static struct trainer_message message;
+    process_read(&process, &message);
+    assert_int_equal(message.kind, TRAINER_PROGRESS);
+    assert_int_equal(kill(process.pid, SIGTERM), 0);
+    struct wire_result result = expect_checkpoint(&process, &written);
+    assert_int_equal(result.outcome, WIRE_OUTCOME_RETURNED);
+    assert_true(written.path[0] != '\0' && access(written.path, R_OK) == 0);
+    assert_true(written.checkpoint.steps_done < 2000);
+    task.attempt++;
+    task.checkpoint = written.checkpoint;
+    snprintf(task.checkpoint_path, sizeof task.checkpoint_path, "%s", written.path);
+    process_send(&process, &task); /* it is still there, for another task */
+    assert_int_equal(expect_result(&process, 200).outcome, WIRE_OUTCOME_DONE);
+    assert_int_equal(kill(process.pid, SIGTERM), 0); /* without a task */
+    int status = process_end(&process);
+    unsetenv("ARCHSCOUT_WORK");
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_log_says(&process, "continu");
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -296,6 +342,7 @@ int main(void)
         FIXTURE_TEST(test_garbage_on_standard_input_is_refused),
         FIXTURE_TEST(test_an_agent_that_left_ends_the_trainer),
         FIXTURE_TEST(test_sigterm_ends_it_amid_a_task),
+        FIXTURE_TEST(test_sigterm_hands_the_task_back_with_a_checkpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
