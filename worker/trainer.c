@@ -180,8 +180,11 @@ static int run_task(struct run *run, struct error *error)
         return r;
     r = run_build_plan(run, &run->task->architecture, error);
     run->out_of_memory = r == -ENOMEM;
-    if (r == 0)
-        r = run_train(run, error);
+    if (r < 0)
+        return r;
+    if (plan_precision(run->plan) != run->task->recipe.precision)
+        run_notify_note(run, "training in f32: this processor has no instructions for bf16");
+    r = run_train(run, error);
     return r < 0 ? r : run_measure(run, error);
 }
 

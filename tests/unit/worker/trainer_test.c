@@ -248,6 +248,51 @@ static void test_images_are_resized_to_the_recipes_size(void **state)
     bench_release(&bench);
 }
 
+static struct wire_task progressive_task(uint32_t first_size, uint32_t last_size)
+{
+    struct wire_task task = small_task();
+    task.recipe.image_size = last_size;
+    task.recipe.stage_count = 2;
+    task.recipe.stages[0] = (struct recipe_stage){.image_size = first_size};
+    task.recipe.stages[1] = (struct recipe_stage){.image_size = last_size, .dropout = 0.1};
+    return task;
+}
+
+static void test_a_network_learns_progressively(void **state)
+{
+    struct bench bench;
+    bench_init(state, &bench, 0);
+    struct wire_task task = progressive_task(6, 8);
+    struct wire_result result = bench_run(&bench, &task);
+    assert_int_equal(result.outcome, WIRE_OUTCOME_DONE);
+    assert_true(result.accuracy > 0.6);
+    assert_int_equal(bench.record.epochs, 3);
+    assert_true(result.step_time.median_s > 0 && result.step_time.blocks >= 5);
+    /* the same with other sizes is other training */
+    struct wire_task other = progressive_task(7, 8);
+    assert_true(bench_run(&bench, &other).loss != result.loss);
+    assert_true(bench_run(&bench, &task).loss == result.loss);
+    bench_release(&bench);
+}
+
+/* Rather than after half of the training. */
+static void test_a_last_stage_that_does_not_fit_is_found_before_training(void **state)
+{
+    struct bench bench;
+    bench_init(state, &bench, 1);
+    struct wire_task small = progressive_task(8, 8), large = progressive_task(8, 32);
+    const uint64_t small_bytes = bench_run(&bench, &small).memory_needed_bytes;
+    const uint64_t large_bytes = bench_run(&bench, &large).memory_needed_bytes;
+    assert_true(small_bytes < large_bytes);
+    bench_release(&bench);
+    bench_init(state, &bench, (small_bytes + large_bytes) / 2);
+    struct wire_result result = bench_run(&bench, &large);
+    assert_int_equal(result.outcome, WIRE_OUTCOME_OUT_OF_MEMORY);
+    assert_int_equal(result.memory_needed_bytes, large_bytes);
+    assert_int_equal(bench.record.steps_done, 0);
+    bench_release(&bench);
+}
+
 static void test_data_that_cannot_be_used_ends_as_failed(void **state)
 {
     static const struct {
@@ -300,6 +345,8 @@ int main(void)
         FIXTURE_TEST(test_a_network_that_does_not_fit_ends_as_out_of_memory),
         FIXTURE_TEST(test_a_batch_in_parts_trains_too),
         FIXTURE_TEST(test_images_are_resized_to_the_recipes_size),
+        FIXTURE_TEST(test_a_network_learns_progressively),
+        FIXTURE_TEST(test_a_last_stage_that_does_not_fit_is_found_before_training),
         FIXTURE_TEST(test_data_that_cannot_be_used_ends_as_failed),
         FIXTURE_TEST(test_truncated_images_end_as_failed_and_are_named),
     };
