@@ -12,8 +12,8 @@
 #ifndef DAEMON_ARTIFACTS_H
 #define DAEMON_ARTIFACTS_H
 
+#include "proto/sha256.h"
 #include "search/error.h"
-#include "search/sha256.h"
 
 enum {
     ARTIFACTS_LOOSE_MS = 600000,

@@ -5,7 +5,7 @@
 #ifndef DAEMON_ATTEMPT_H
 #define DAEMON_ATTEMPT_H
 
-#include "search/sha256.h"
+#include "proto/sha256.h"
 #include "search/spec.h"
 
 #include <stdbool.h>

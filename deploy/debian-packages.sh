@@ -23,7 +23,8 @@ build=(
     libcurl4-openssl-dev                    # HTTP client
     libdnnl-dev         # training on CPUs
     zlib1g-dev libjpeg-dev libpng-dev       # image files
-    libarchive-dev libssl-dev               # archives of data sets, and their SHA-256
+    libarchive-dev                          # archives of data sets
+    nettle-dev                              # SHA-256
     dataset-fashion-mnist
 )
 test=(libcmocka-dev clang-format clang-tidy ccache jq bsdutils)

@@ -2,7 +2,7 @@
 #ifndef PROTO_WIRE_CHECKPOINT_H
 #define PROTO_WIRE_CHECKPOINT_H
 
-#include "search/sha256.h"
+#include "proto/sha256.h"
 
 enum { WIRE_PATH_SIZE = 1024 };
 

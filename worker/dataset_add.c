@@ -1,7 +1,7 @@
 #include "worker/dataset_add.h"
 
-#include "worker/data/digest.h"
 #include "worker/data/known.h"
+#include "worker/dataset_digest.h"
 #include "worker/dataset_fetch.h"
 
 #include <errno.h>

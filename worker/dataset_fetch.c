@@ -1,7 +1,7 @@
 #include "worker/dataset_fetch.h"
 
 #include "proto/download.h"
-#include "worker/data/digest.h"
+#include "worker/dataset_digest.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -2,7 +2,7 @@
 #ifndef WORKER_SAFETENSORS_INTERNAL_H
 #define WORKER_SAFETENSORS_INTERNAL_H
 
-#include "search/sha256.h"
+#include "proto/sha256.h"
 #include "worker/safetensors.h"
 
 /* How a file's JSON begins that has our checksum; its 64 digits follow. */

@@ -2,9 +2,9 @@
 #include "proto/http_client.h"
 #include "tests/unit/proto/file_server.h"
 #include "tests/unit/worker/fixture.h"
-#include "worker/data/digest.h"
 #include "worker/data/pack.h"
 #include "worker/dataset_add.h"
+#include "worker/dataset_digest.h"
 #include "worker/dataset_fetch.h"
 
 #include <errno.h>

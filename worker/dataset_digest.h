@@ -1,6 +1,6 @@
-/* SHA-256 of files, by OpenSSL's libcrypto. */
-#ifndef WORKER_DATA_DIGEST_H
-#define WORKER_DATA_DIGEST_H
+/* SHA-256 of files that data sets are made of. */
+#ifndef WORKER_DATASET_DIGEST_H
+#define WORKER_DATASET_DIGEST_H
 
 #include "search/error.h"
 
@@ -8,7 +8,7 @@
 
 enum { DIGEST_SIZE = 65 /* 64 hexadecimal digits and the zero */ };
 
-/* Lower case. -ENOMEM, other errno values. */
+/* Lower case. Errno values of the file system. */
 int digest_file(const char *path, char ret_sha256[DIGEST_SIZE], struct error *error) MUST_USE;
 
 /* Compares a file with what it must be; `bytes` 0 and `sha256` NULL are not looked at. -EBADMSG with both values where it

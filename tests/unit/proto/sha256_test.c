@@ -1,5 +1,5 @@
 /* Digests of FIPS 180-4's examples and of texts around the block size (figures by coreutils' sha256sum). */
-#include "search/sha256.h"
+#include "proto/sha256.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
