@@ -377,11 +377,13 @@ static int describe(const char *path, struct wire_checkpoint *ret_checkpoint, st
 {
     uint8_t piece[READ_SIZE];
     struct sha256 sha256;
+    uint64_t bytes = 0;
     sha256_init(&sha256);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t count = fd < 0 ? -1 : read(fd, piece, sizeof piece);
     while (count > 0) {
         sha256_add(&sha256, piece, (size_t)count);
+        bytes += (uint64_t)count;
         count = read(fd, piece, sizeof piece);
     }
     int r = count < 0 ? -errno : 0;
@@ -389,7 +391,7 @@ static int describe(const char *path, struct wire_checkpoint *ret_checkpoint, st
         close(fd);
     if (r < 0)
         return error_set(error, r, "", "%.300s: %s", path, strerror(-r));
-    ret_checkpoint->bytes = sha256.bytes;
+    ret_checkpoint->bytes = bytes;
     sha256_finish(&sha256, ret_checkpoint->sha256);
     return 0;
 }

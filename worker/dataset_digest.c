@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 
 enum { DIGEST_BLOCK = 1 << 16 };
-static_assert(DIGEST_SIZE == SHA256_TEXT_SIZE, "a digest's text");
+static_assert((int)DIGEST_SIZE == (int)SHA256_TEXT_SIZE, "a digest's text");
 
 int digest_file(const char *path, char ret_sha256[DIGEST_SIZE], struct error *error)
 {
