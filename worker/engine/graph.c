@@ -2,6 +2,7 @@
 
 #include "search/layer.h"
 #include "search/random.h"
+#include "worker/engine/normal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -239,7 +240,6 @@ void graph_initial_values(const struct graph *graph, size_t index, uint64_t seed
             ret_values[i] = (float)(bound * (2.0 * random_unit(&random) - 1.0));
     } else {
         const double deviation = sqrt(2.0 / (double)parameter->fan);
-        for (size_t i = 0; i < parameter->elements; i++)
-            ret_values[i] = (float)(deviation * random_normal(&random));
+        normal_fill(&random, (float)deviation, parameter->elements, ret_values);
     }
 }

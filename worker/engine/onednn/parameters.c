@@ -92,46 +92,78 @@ void parameter_places_release(struct parameter_places *places)
     places->places = NULL;
 }
 
-/* Position in the slab of element `index` of a parameter in the graph's order (out, in, k, k). */
-static size_t position(const struct parameter_places *places, size_t parameter, size_t index)
+/* Steps in the slab: from block to block and inside a block of output and input channels, from tap to tap of a kernel. */
+struct steps {
+    size_t out_block, out, in_block, in, tap;
+};
+
+static struct steps steps_of(const struct parameter_place *place, size_t lanes)
 {
-    const struct parameter_place *place = &places->places[parameter];
-    const struct graph_parameter *of = &places->graph->parameters[parameter];
-    const size_t lanes = places->lanes, k = place->kernel;
-    const size_t in_count = of->dimension_count > 1 ? of->dimensions[1] : 1;
-    const size_t in = index / (k * k) % in_count, out = index / (k * k) / in_count,
-                 tap = index % (k * k);
+    const size_t taps = (size_t)place->kernel * place->kernel, in = place->in, out = place->out;
     switch (place->order) {
     case ORDER_DENSE:
-        return place->offset +
-               (((out / lanes * (place->in / lanes) + in / lanes) * k * k + tap) * lanes +
-                in % lanes) *
-                   lanes +
-               out % lanes;
+        return (struct steps){taps * in * lanes, 1, taps * lanes * lanes, lanes, lanes * lanes};
     case ORDER_STEM:
-        return place->offset + ((out / lanes * k * k + tap) * place->in + in) * lanes + out % lanes;
+        return (struct steps){taps * in * lanes, 1, lanes * lanes, lanes, in * lanes};
     case ORDER_DEPTHWISE:
-        return place->offset + (out / lanes * k * k + tap) * lanes + out % lanes;
+        return (struct steps){taps * lanes, 1, 0, 0, lanes};
     case ORDER_MATRIX:
-        return place->offset + out * place->in + in;
+        return (struct steps){in * lanes, in, lanes, 1, 0};
     case ORDER_TRANSPOSED:
-        return place->offset + in * place->out + out;
+        return (struct steps){lanes, 1, out * lanes, out, 0};
     case ORDER_CHANNELS:
         break;
     }
-    return place->offset + index;
+    return (struct steps){lanes, 1, 0, 0, 0};
+}
+
+/* Elements of the graph's order (out, in, taps), each with its place in the slab. */
+struct walk {
+    struct steps steps;
+    size_t lanes, out, in, taps;
+};
+
+static struct walk walk_of(const struct parameter_places *places, size_t index)
+{
+    const struct graph_parameter *of = &places->graph->parameters[index];
+    const struct parameter_place *place = &places->places[index];
+    const size_t in = of->dimension_count > 1 ? of->dimensions[1] : 1;
+    const size_t taps = (size_t)place->kernel * place->kernel;
+    return (struct walk){.steps = steps_of(place, places->lanes),
+                         .lanes = places->lanes,
+                         .out = of->elements / (in * taps),
+                         .in = in,
+                         .taps = taps};
+}
+
+static size_t walk_at(const struct walk *walk, size_t out, size_t in)
+{
+    return out / walk->lanes * walk->steps.out_block + out % walk->lanes * walk->steps.out +
+           in / walk->lanes * walk->steps.in_block + in % walk->lanes * walk->steps.in;
 }
 
 void parameter_pack(const struct parameter_places *places, size_t index, const float *values,
                     float *slab)
 {
-    for (size_t i = 0; i < places->graph->parameters[index].elements; i++)
-        slab[position(places, index, i)] = values[i];
+    const struct walk walk = walk_of(places, index);
+    float *first = slab + places->places[index].offset;
+    for (size_t out = 0; out < walk.out; out++)
+        for (size_t in = 0; in < walk.in; in++) {
+            float *at = first + walk_at(&walk, out, in);
+            for (size_t tap = 0; tap < walk.taps; tap++)
+                at[tap * walk.steps.tap] = *values++;
+        }
 }
 
 void parameter_unpack(const struct parameter_places *places, size_t index, const float *slab,
                       float *ret_values)
 {
-    for (size_t i = 0; i < places->graph->parameters[index].elements; i++)
-        ret_values[i] = slab[position(places, index, i)];
+    const struct walk walk = walk_of(places, index);
+    const float *first = slab + places->places[index].offset;
+    for (size_t out = 0; out < walk.out; out++)
+        for (size_t in = 0; in < walk.in; in++) {
+            const float *at = first + walk_at(&walk, out, in);
+            for (size_t tap = 0; tap < walk.taps; tap++)
+                *ret_values++ = at[tap * walk.steps.tap];
+        }
 }
