@@ -6,7 +6,8 @@
  * The job's input holds every tensor of the network by name, "images" (batch, size, size, channels) and "shares" (batch) as F32,
  * "labels" and "partners" (batch) as U32. The output gets "eval.logits" and "train.logits" (batch, classes), "train.loss" (1: the
  * sum over the batch), "grad:NAME" of each parameter, and, after as many steps on the same batch at the recipe's learning rate as
- * the job asks for, "step.loss" (steps), each tensor by its name, and "ema:NAME" where the recipe keeps averages. */
+ * the job asks for, "step.loss" (steps), each tensor by its name, and "ema:NAME" where the recipe keeps averages. Prints
+ * {"precision": NAME}: what was computed in. */
 #include "tests/peers/job.h"
 #include "worker/safetensors.h"
 
@@ -256,6 +257,8 @@ int main(int argc, char **argv)
     }
     if (r == 0)
         r = output_write(&peer, &error);
+    if (r == 0)
+        printf("{\"precision\": \"%s\"}\n", precision_name(plan_precision(peer.plan)));
     if (r < 0) {
         fprintf(stderr, "engine_peer: %s%s%s\n", error.pointer, error.pointer[0] ? ": " : "",
                 error.message[0] ? error.message : strerror(-r));
