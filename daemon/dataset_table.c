@@ -22,13 +22,6 @@ int dataset_table_find(const struct dataset_table *table, const char *name)
     return -ENOENT;
 }
 
-static bool is_same(const struct dataset *a, const struct dataset *b)
-{
-    return a->image_size == b->image_size && a->image_channels == b->image_channels &&
-           a->classes == b->classes && a->train_images == b->train_images &&
-           a->test_images == b->test_images;
-}
-
 int dataset_table_add(struct dataset_table *table, const struct dataset *dataset, bool *ret_new,
                       struct error *error)
 {
@@ -38,7 +31,7 @@ int dataset_table_add(struct dataset_table *table, const struct dataset *dataset
     int index = dataset_table_find(table, dataset->name);
     if (index >= 0) {
         const struct dataset *known = &table->items[index];
-        if (!is_same(known, dataset))
+        if (!dataset_facts_agree(known, dataset))
             return error_set(error, -EINVAL, "",
                              "data set %s is known with other facts: %u pixels, %u channels, %u "
                              "classes, %llu + %llu "

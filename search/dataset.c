@@ -45,6 +45,13 @@ bool dataset_name_is_valid(const char *name)
     return true;
 }
 
+bool dataset_facts_agree(const struct dataset *a, const struct dataset *b)
+{
+    return a->image_size == b->image_size && a->image_channels == b->image_channels &&
+           a->classes == b->classes && a->train_images == b->train_images &&
+           a->test_images == b->test_images;
+}
+
 int dataset_validate(const struct dataset *dataset, struct error *error)
 {
     if (!dataset_name_is_valid(dataset->name))

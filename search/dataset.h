@@ -26,6 +26,9 @@ const struct dataset *dataset_known_at(size_t index); /* sorted by name; NULL pa
 
 bool dataset_name_is_valid(const char *name);
 
+/* True where all but the names agree. */
+bool dataset_facts_agree(const struct dataset *a, const struct dataset *b);
+
 /* Checks every field, "/train_images" and so on. -EINVAL. */
 int dataset_validate(const struct dataset *dataset, struct error *error) MUST_USE;
 

@@ -187,6 +187,20 @@ static int pack_name(const struct import_request *request, const char *home,
     return r;
 }
 
+/* A daemon refuses workers that call something else by the name of a well-known data set. */
+static int check_facts(const struct dataset *dataset, struct error *error)
+{
+    const struct dataset *known = dataset_known(dataset->name);
+    if (!known || dataset_facts_agree(known, dataset))
+        return 0;
+    return error_set(error, -EINVAL, "",
+                     "%s is the name of a well-known data set of %u x %u x %u, %u classes, %llu "
+                     "training and %llu test images, which this is not: choose another",
+                     known->name, known->image_size, known->image_size, known->image_channels,
+                     known->classes, (unsigned long long)known->train_images,
+                     (unsigned long long)known->test_images);
+}
+
 int import_check(const struct import_request *request, const char *home, struct error *error)
 {
     char name[PACK_FILE_NAME_SIZE];
@@ -211,6 +225,8 @@ int import_run(const struct import_request *request, const char *home,
     r = temporary_file(home, &pack, error);
     if (r == 0)
         r = import_into(request, home, &pack, &report, error);
+    if (r == 0)
+        r = check_facts(&report.dataset, error);
     if (r == 0)
         r = temporary_keep(&pack, home, name, error);
     if (r == 0)

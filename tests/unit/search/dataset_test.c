@@ -23,6 +23,19 @@ static void test_known_data_sets_are_valid_sorted_and_found(void **state)
     assert_int_equal(dataset_known("cifar100")->classes, 100);
 }
 
+static void test_facts_are_all_but_the_name(void **state)
+{
+    (void)state;
+    const struct dataset a = {"a", 8, 3, 5, 100, 10};
+    const struct dataset others[] = {
+        {"a", 9, 3, 5, 100, 10}, {"a", 8, 1, 5, 100, 10}, {"a", 8, 3, 6, 100, 10},
+        {"a", 8, 3, 5, 101, 10}, {"a", 8, 3, 5, 100, 11},
+    };
+    assert_true(dataset_facts_agree(&a, &(struct dataset){"b", 8, 3, 5, 100, 10}));
+    for (size_t i = 0; i < ARRAY_LENGTH(others); i++)
+        assert_false(dataset_facts_agree(&a, &others[i]));
+}
+
 static void test_names_are_checked_letter_by_letter(void **state)
 {
     (void)state;
@@ -66,6 +79,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_known_data_sets_are_valid_sorted_and_found),
+        cmocka_unit_test(test_facts_are_all_but_the_name),
         cmocka_unit_test(test_names_are_checked_letter_by_letter),
         cmocka_unit_test(test_wrong_fields_are_named),
     };

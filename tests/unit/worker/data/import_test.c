@@ -355,6 +355,9 @@ static void test_wrong_requests_are_refused(void **state)
     request.path = "/nowhere/at/all";
     expect_refusal(*state, &request, -ENOENT, "/nowhere/at/all");
     request = good;
+    request.name = "cifar10";
+    expect_refusal(*state, &request, -EINVAL, "well-known");
+    request = good;
     request.test_share = 0.99;
     expect_refusal(*state, &request, -EINVAL, "at least 1");
 }
