@@ -89,6 +89,7 @@ static bool take_checkpoint(const struct api_call *call, const struct wire_check
         return true;
     if (!artifacts_has(call->api->options.artifacts, wire->sha256, wire->bytes))
         return false;
+    artifacts_claim(call->api->options.artifacts, wire->sha256);
     *ret_checkpoint = (struct checkpoint){.bytes = wire->bytes, .steps_done = wire->steps_done};
     memcpy(ret_checkpoint->sha256, wire->sha256, sizeof ret_checkpoint->sha256);
     return true;

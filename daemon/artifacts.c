@@ -36,7 +36,7 @@ struct artifacts {
 
 struct artifact_upload {
     struct artifacts *artifacts;
-    int fd; /* -1 where the file is there already: its bytes are only counted */
+    int fd;
     int failure;
     char name[NAME_SIZE];
     uint8_t wanted[SHA256_SIZE];
@@ -176,6 +176,13 @@ bool artifacts_has(const struct artifacts *artifacts, const uint8_t sha256[SHA25
     return artifact && artifact->bytes == bytes;
 }
 
+void artifacts_claim(struct artifacts *artifacts, const uint8_t sha256[SHA256_SIZE])
+{
+    struct artifact *artifact = find(artifacts, sha256);
+    if (artifact)
+        artifact->loose_since_ms = UINT64_MAX;
+}
+
 struct artifacts_sizes artifacts_sizes(const struct artifacts *artifacts)
 {
     return (struct artifacts_sizes){.count = artifacts->count, .bytes = artifacts->bytes};
@@ -306,8 +313,7 @@ int artifact_upload_new(struct artifacts *artifacts, const uint8_t sha256[SHA256
     if (!upload)
         return -ENOMEM;
     upload->artifacts = artifacts;
-    upload->fd = -1;
-    r = present ? 0 : open_temporary(upload);
+    r = open_temporary(upload);
     if (r < 0) {
         free(upload);
         return r;
@@ -341,7 +347,7 @@ int artifact_upload_write(struct artifact_upload *upload, const char *bytes, siz
         return upload->failure;
     if (length > upload->bytes - upload->received)
         upload->failure = -EFBIG;
-    else if (upload->fd >= 0)
+    else
         upload->failure = write_all(upload->fd, bytes, length);
     note_refusal(upload->artifacts, upload->failure);
     if (upload->failure)
@@ -364,7 +370,6 @@ static int make_durable(struct artifact_upload *upload)
     return fsync(artifacts->fd) < 0 ? -EIO : 0;
 }
 
-/* Two uploads of the same content may have run at the same time: the second replaces the file by its equal. */
 static int keep(struct artifact_upload *upload, uint64_t now_ms)
 {
     struct artifacts *artifacts = upload->artifacts;
@@ -373,24 +378,15 @@ static int keep(struct artifact_upload *upload, uint64_t now_ms)
         r = make_durable(upload);
     if (r < 0)
         return r;
-    if (!find(artifacts, upload->wanted)) {
-        struct artifact artifact = {.bytes = upload->bytes};
+    struct artifact *present = find(artifacts, upload->wanted);
+    if (!present) {
+        struct artifact artifact = {.bytes = upload->bytes, .loose_since_ms = now_ms};
         memcpy(artifact.sha256, upload->wanted, SHA256_SIZE);
         add(artifacts, &artifact);
+    } else if (present->loose_since_ms != UINT64_MAX) {
+        present->loose_since_ms = now_ms;
     }
-    find(artifacts, upload->wanted)->loose_since_ms = now_ms;
     artifacts->refusal_told = false;
-    return 0;
-}
-
-/* The file was there already when the upload began. */
-static int keep_present(const struct artifact_upload *upload, uint64_t now_ms)
-{
-    struct artifact *artifact = find(upload->artifacts, upload->wanted);
-    if (!artifact)
-        return -EIO; /* it went in the meantime: to be sent again */
-    if (artifact->loose_since_ms != UINT64_MAX)
-        artifact->loose_since_ms = now_ms;
     return 0;
 }
 
@@ -403,7 +399,7 @@ int artifact_upload_finish(struct artifact_upload *upload, uint64_t now_ms)
     if (upload->received != upload->bytes || memcmp(digest, upload->wanted, sizeof digest) != 0)
         upload->failure = -EBADMSG;
     else
-        upload->failure = upload->fd >= 0 ? keep(upload, now_ms) : keep_present(upload, now_ms);
+        upload->failure = keep(upload, now_ms);
     return upload->failure;
 }
 
@@ -411,11 +407,9 @@ void artifact_upload_free(struct artifact_upload *upload)
 {
     if (!upload)
         return;
-    if (upload->fd >= 0) {
-        close(upload->fd);
-        if (upload->name[0])
-            unlinkat(upload->artifacts->fd, upload->name, 0);
-    }
+    close(upload->fd);
+    if (upload->name[0])
+        unlinkat(upload->artifacts->fd, upload->name, 0);
     upload->artifacts->reserved_bytes -= upload->bytes;
     upload->artifacts->uploads--;
     free(upload);

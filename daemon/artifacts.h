@@ -37,6 +37,8 @@ void artifacts_close(struct artifacts *artifacts); /* NULL is legal */
 
 bool artifacts_has(const struct artifacts *artifacts, const uint8_t sha256[SHA256_SIZE],
                    uint64_t bytes);
+/* Whoever has uploaded the file has said what it is for: from now on it stays as long as it is wanted. */
+void artifacts_claim(struct artifacts *artifacts, const uint8_t sha256[SHA256_SIZE]);
 struct artifacts_sizes {
     uint64_t count, bytes;
 };
@@ -66,7 +68,7 @@ int artifact_upload_new(struct artifacts *artifacts, const uint8_t sha256[SHA256
 /* -EFBIG for more than was announced, -ENOSPC, -EIO. After a failure it stays failed. */
 int artifact_upload_write(struct artifact_upload *upload, const char *bytes,
                           size_t length) MUST_USE;
-/* 0: durable, or was there already. -EBADMSG where content or length are not what was announced. */
+/* 0: durable; a file of this name that was there is replaced, as it may be damaged. -EBADMSG where content or length are not what was announced. */
 int artifact_upload_finish(struct artifact_upload *upload, uint64_t now_ms) MUST_USE;
 /* -EDQUOT or -ENOSPC once after an upload was refused with it, until one was stored; else 0. For the log. */
 int artifacts_take_refusal(struct artifacts *artifacts);

@@ -13,7 +13,7 @@
 #include "search/error.h"
 
 enum {
-    LOCAL_WORKER_STOP_MS_MAX = 5000, /* then SIGKILL */
+    LOCAL_WORKER_STOP_MS_MAX = 17000, /* for its checkpoints; then SIGKILL */
     LOCAL_WORKER_BACKOFF_MS_MIN = 500,
     LOCAL_WORKER_BACKOFF_MS_MAX = 30000,
     LOCAL_WORKER_SETTLED_MS =

@@ -25,6 +25,7 @@ struct http_exchange {
     char detail[CURL_ERROR_SIZE];
     struct http_response response;
     int (*on_data)(void *context, const char *bytes, size_t length);
+    int (*on_send)(void *context, char *buffer, size_t size);
     int (*on_tick)(void *context);
     void *context;
     int refused_code; /* why a callback stopped curl: 0, -EMSGSIZE, -ENOMEM, -ECANCELED */
@@ -142,6 +143,16 @@ static size_t on_body(char *bytes, size_t size, size_t count, void *context)
     return exchange->refused_code ? CURL_WRITEFUNC_ERROR : length;
 }
 
+static size_t on_read(char *buffer, size_t size, size_t count, void *context)
+{
+    struct http_exchange *exchange = context;
+    int length = exchange->on_send(exchange->context, buffer, size * count);
+    if (length >= 0)
+        return (size_t)length;
+    exchange->refused_code = -ECANCELED;
+    return CURL_READFUNC_ABORT;
+}
+
 static int on_progress(void *context, curl_off_t download_total, curl_off_t downloaded,
                        curl_off_t upload_total, curl_off_t uploaded)
 {
@@ -202,8 +213,8 @@ static int add_header(struct http_exchange *exchange, const char *line)
 static int add_headers(struct http_exchange *exchange, const struct http_request *request)
 {
     char type[HTTP_VALUE_SIZE];
-    /* no "Expect: 100-continue": it would cost a round trip */
-    int code = add_header(exchange, "Expect:");
+    /* It costs a round trip: only where it may spare a body that is not wanted. */
+    int code = add_header(exchange, request->on_send ? "Expect: 100-continue" : "Expect:");
     if (code < 0)
         return code;
     if (request->content_type)
@@ -245,7 +256,12 @@ static void set_options(struct http_exchange *exchange, const struct http_client
     }
     if (client->loopback)
         curl_easy_setopt(curl, CURLOPT_PROXY, "");
-    if (exchange->body || strcmp(request->method, "POST") == 0) {
+    if (request->on_send) {
+        curl_easy_setopt(curl, CURLOPT_UPLOAD, 1L);
+        curl_easy_setopt(curl, CURLOPT_READFUNCTION, on_read);
+        curl_easy_setopt(curl, CURLOPT_READDATA, exchange);
+        curl_easy_setopt(curl, CURLOPT_INFILESIZE_LARGE, (curl_off_t)request->body_length);
+    } else if (exchange->body || strcmp(request->method, "POST") == 0) {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_length);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, exchange->body ? exchange->body : "");
     }
@@ -260,7 +276,7 @@ static int copy_request(struct http_exchange *exchange, const struct http_client
     if (length < 0 || (size_t)length >= sizeof exchange->url)
         return error_set(error, -EINVAL, "", "the URL is longer than %d characters",
                          HTTP_URL_SIZE - 1);
-    if (request->body_length) {
+    if (request->body_length && !request->on_send) {
         exchange->body = malloc(request->body_length);
         if (!exchange->body)
             return error_set(error, -ENOMEM, "", "out of memory");
@@ -282,6 +298,7 @@ static int exchange_new(const struct http_client *client, const struct http_requ
     size_t max = request->response_max ? request->response_max : HTTP_BODY_MAX_DEFAULT;
     buffer_init(&exchange->response.body, max + 1);
     exchange->on_data = request->on_data;
+    exchange->on_send = request->on_send;
     exchange->on_tick = request->on_tick;
     exchange->context = request->context;
     exchange->curl = curl ? curl : curl_easy_init();

@@ -43,6 +43,9 @@ struct http_request {
     /* Where set, the body of a 2xx response goes here piece by piece instead of into the response,
      * and response_max does not apply. Not 0 ends the exchange with -ECANCELED. */
     int (*on_data)(void *context, const char *bytes, size_t length);
+    /* Where set, the request's body of body_length bytes is asked for piece by piece (`body` is NULL):
+     * the number of bytes given, 0 at the end, or a negative errno, which ends the exchange. */
+    int (*on_send)(void *context, char *buffer, size_t size);
     /* Where set, called about once a second while the exchange lasts, whether or not anything
      * arrives. Not 0 ends the exchange with -ECANCELED. */
     int (*on_tick)(void *context);

@@ -253,9 +253,9 @@ static int start_handles(struct agent *agent)
         code = uv_signal_start(&agent->on_term, on_stop_signal, SIGTERM);
     if (code == 0)
         code = uv_signal_start(&agent->on_int, on_stop_signal, SIGINT);
-    /* a request for work and a report of each slot may be open at a time, and a registration */
+    /* a request for work, a report and a file of each slot may be open at a time, and a registration */
     if (code == 0)
-        code = http_loop_new(loop, agent->shared.client, 2L * agent->slot_count + 1,
+        code = http_loop_new(loop, agent->shared.client, 3L * agent->slot_count + 1,
                              &agent->shared.http);
     return code;
 }
@@ -273,6 +273,23 @@ static int run(struct agent *agent, struct error *error)
     return 0;
 }
 
+/* Without a directory tasks are trained all the same, from their beginning to their end. */
+static void open_files(struct agent *agent)
+{
+    char root[PATH_MAX];
+    struct error error;
+    const char *work = agent->shared.options->work;
+    agent->shared.files.lock_fd = -1;
+    int code = work ? 0 : agent_files_root(root);
+    if (code < 0)
+        error_set(&error, code, "", "no place for them: give --work DIR, or set HOME");
+    else
+        code = agent_files_open(work ? work : root, agent->shared.worker, &agent->shared.files,
+                                &error);
+    if (code < 0)
+        log_line(agent->shared.log, LOG_WARNING, "no checkpoints are written: %s", error.message);
+}
+
 static int prepare(struct agent *agent, const struct agent_options *options,
                    const char *trainer_path, struct error *error)
 {
@@ -280,6 +297,7 @@ static int prepare(struct agent *agent, const struct agent_options *options,
     agent->shared.options = options;
     snprintf(agent->shared.trainer_path, sizeof agent->shared.trainer_path, "%s", trainer_path);
     choose_name(agent);
+    open_files(agent);
     buffer_init(&agent->sent, WORKER_API_BODY_MAX);
     agent->slots = calloc(options->slots, sizeof agent->slots[0]);
     if (!agent->slots)
@@ -308,6 +326,7 @@ int agent_run(const struct agent_options *options, const char *trainer_path, con
     }
     if (looped)
         code = run(agent, error);
+    agent_files_close(&agent->shared.files);
     /* a trainer that even SIGKILL has not ended keeps its handles: the process ends, and they with it */
     if (looped && uv_loop_close(&agent->loop) < 0)
         return code;

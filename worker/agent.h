@@ -6,7 +6,7 @@
 #include "worker/agent_options.h"
 
 enum {
-    AGENT_STOP_MS = 5000, /* from SIGTERM or SIGINT to the end, at most */
+    AGENT_STOP_MS = 15000, /* from SIGTERM or SIGINT to the end, at most */
 };
 
 /* Runs until SIGTERM or SIGINT. `trainer_path` is an executable file. Call http_startup before; SIGPIPE is ignored from here

@@ -80,9 +80,9 @@ void attempt_lose(struct attempt *attempt, const char *cause, uint64_t now_ms)
         set_diverged(&attempt->result);
 }
 
-void attempt_return(struct attempt *attempt, uint64_t now_ms)
+void attempt_return(struct attempt *attempt, const char *cause, uint64_t now_ms)
 {
-    attempt_lose(attempt, "the worker shut down", now_ms);
+    attempt_lose(attempt, cause, now_ms);
     if (attempt->result.outcome == WIRE_OUTCOME_LOST)
         attempt->result.outcome = WIRE_OUTCOME_RETURNED;
 }

@@ -41,8 +41,9 @@ int attempt_epoch(struct attempt *attempt, const struct wire_epoch *epoch) MUST_
 void attempt_finish(struct attempt *attempt, const struct wire_result *result);
 /* The trainer ended without a result: LOST with the cause, or DIVERGED where a value was not finite before. */
 void attempt_lose(struct attempt *attempt, const char *cause, uint64_t now_ms);
-/* The worker shuts down before the trainer has ended: RETURNED, or DIVERGED where a value was not finite before. */
-void attempt_return(struct attempt *attempt, uint64_t now_ms);
+/* The task goes back before the trainer has ended: RETURNED with the cause, or DIVERGED where a value was not finite
+ * before. */
+void attempt_return(struct attempt *attempt, const char *cause, uint64_t now_ms);
 
 /* The next report: steps and up to WIRE_EPOCHS_MAX of the waiting epochs. */
 void attempt_report(const struct attempt *attempt, const char *worker,

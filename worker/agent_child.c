@@ -124,6 +124,12 @@ void child_reap(struct child *child)
     check_finished(child);
 }
 
+void child_terminate(struct child *child)
+{
+    if (!child->exited)
+        process_terminate(child->process.pid);
+}
+
 void child_kill(struct child *child)
 {
     child->silent = true;
@@ -262,6 +268,7 @@ static int spawn(struct child *child, struct error *error)
     const struct variable variables[] = {
         {TRAINER_ENV_DEVICE, options->device},
         {TRAINER_ENV_DATA, options->data},
+        {TRAINER_ENV_WORK, options->work},
         {TRAINER_ENV_SLOT, slot},
         {TRAINER_ENV_SLOTS, slots},
         {"OMP_NUM_THREADS", "1"},

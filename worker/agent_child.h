@@ -25,6 +25,7 @@ struct child_options {
     const char *path;
     const char *device;
     const char *data;     /* NULL = not told */
+    const char *work;     /* its directory for checkpoints; NULL = none */
     uint32_t slot, slots; /* number, from 0, and of how many */
 };
 
@@ -44,6 +45,8 @@ int child_start(const struct child_options *options, const struct child_events *
                 struct child **ret_child, struct error *error) MUST_USE;
 /* -ENOMEM or libuv's negative errno; a trainer that does not read is no error here. */
 int child_send(struct child *child, const struct wire_task *task) MUST_USE;
+/* SIGTERM to the process alone: it is asked to hand its task back. */
+void child_terminate(struct child *child);
 /* SIGKILL. Legal at any time before on_gone. */
 void child_kill(struct child *child);
 /* Kills it and calls on_ended with what is said, as if it had ended by itself; for what only the owner can see to be wrong. */

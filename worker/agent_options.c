@@ -24,6 +24,9 @@ const char *agent_options_usage(void)
            "docs/trainer-protocol.md;\n"
            "                            default: archscout-trainer beside this program\n"
            "  --data DIR                where the trainer finds its data sets\n"
+           "  --work DIR                where checkpoints are kept while a task runs; default\n"
+           "                            $XDG_CACHE_HOME/archscout/work, else "
+           "~/.cache/archscout/work\n"
            "  --name NAME               how the daemon lists this worker, [A-Za-z0-9._:-], unique "
            "among workers;\n"
            "                            default: made of the host's name, the process id and "
@@ -36,8 +39,8 @@ const char *agent_options_usage(void)
            "  --log-level LEVEL         error, warning, info or debug; default info\n"
            "  --help, --version\n"
            "\n"
-           "SIGTERM and SIGINT stop it: what its trainers were doing is reported as lost and tried "
-           "elsewhere.\n"
+           "SIGTERM and SIGINT stop it: its trainers write checkpoints, from which what they were "
+           "doing is\ncontinued elsewhere.\n"
            "\n"
            "Exit status: 0 stopped by a signal; 1 it could not go on (out of memory, ...); 2 wrong "
            "arguments;\n"
@@ -50,6 +53,7 @@ enum option_key {
     OPTION_DEVICE,
     OPTION_TRAINER,
     OPTION_DATA,
+    OPTION_WORK,
     OPTION_NAME,
     OPTION_STALL_SECONDS,
     OPTION_FIRST_STEP_SECONDS,
@@ -65,6 +69,7 @@ static const struct option long_options[] = {
     {"device", required_argument, NULL, OPTION_DEVICE},
     {"trainer", required_argument, NULL, OPTION_TRAINER},
     {"data", required_argument, NULL, OPTION_DATA},
+    {"work", required_argument, NULL, OPTION_WORK},
     {"name", required_argument, NULL, OPTION_NAME},
     {"stall-seconds", required_argument, NULL, OPTION_STALL_SECONDS},
     {"first-step-seconds", required_argument, NULL, OPTION_FIRST_STEP_SECONDS},
@@ -128,6 +133,9 @@ static int read_option(int key, const char *value, struct agent_options *options
         return 0;
     case OPTION_DATA:
         options->data = value;
+        return 0;
+    case OPTION_WORK:
+        options->work = value;
         return 0;
     case OPTION_NAME:
         return read_name(value, options->name, error);

@@ -22,6 +22,7 @@ struct agent_options {
     const char *device;          /* "cpu" or "cuda:N" */
     const char *trainer;         /* NULL: archscout-trainer beside this program */
     const char *data;            /* NULL: the trainer's own default */
+    const char *work;            /* directory for checkpoints; NULL: agent_files_root */
     char name[WIRE_WORKER_SIZE]; /* "" where not given */
     uint32_t stall_seconds;      /* without a step, after the first */
     uint32_t first_step_seconds; /* before the hello, and from a task to its first step */

@@ -163,6 +163,11 @@ int process_spawn(const char *path, char *const *environment, struct process *re
     return 0;
 }
 
+void process_terminate(pid_t pid)
+{
+    kill(pid, SIGTERM);
+}
+
 void process_kill(pid_t pid)
 {
     kill(-pid, SIGKILL);

@@ -24,6 +24,8 @@ int process_find(const char *program, char ret_path[PATH_MAX], struct error *err
 int process_spawn(const char *path, char *const *environment, struct process *ret_process,
                   struct error *error) MUST_USE;
 
+/* SIGTERM to the process, which must not have been reaped. */
+void process_terminate(pid_t pid);
 /* SIGKILL to the process and its group. */
 void process_kill(pid_t pid);
 

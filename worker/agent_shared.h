@@ -6,6 +6,7 @@
 
 #include "proto/http_loop.h"
 #include "worker/agent_backoff.h"
+#include "worker/agent_files.h"
 #include "worker/agent_options.h"
 
 enum {
@@ -23,6 +24,7 @@ struct agent_shared {
     struct http_client *client;
     struct http_loop *http;
     char trainer_path[PATH_MAX];
+    struct agent_files files; /* for checkpoints */
     char worker[WIRE_WORKER_SIZE];
     bool registered;         /* the daemon knows this worker, as far as is known */
     bool stopping;           /* a signal came: no new work */

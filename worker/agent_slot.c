@@ -19,6 +19,7 @@ void slot_init(struct slot *slot, struct agent_shared *shared, uint32_t index)
         .path = shared->trainer_path,
         .device = shared->options->device,
         .data = shared->options->data,
+        .work = agent_files_slot(&shared->files, index, slot->work) == 0 ? slot->work : NULL,
         .slot = index,
         .slots = shared->options->slots,
     };
@@ -26,6 +27,7 @@ void slot_init(struct slot *slot, struct agent_shared *shared, uint32_t index)
 
 void slot_release(struct slot *slot)
 {
+    transfer_cancel(&slot->transfer);
     http_loop_cancel(slot->call);
     slot->call = NULL;
 }
@@ -47,15 +49,72 @@ void slot_begin(struct slot *slot, const struct wire_task *task)
     slot->has_attempt = true;
     slot->unwanted = NULL;
     slot->report_due_ms = now_ms + slot->shared->report_seconds * UINT64_C(1000);
-    slot->state = SLOT_BUSY;
-    slot->progress_ms = now_ms;
-    slot->verdict_ms = 0;
-    slot->first_step_made = false;
+    slot->handing_back = false;
+    slot->task = *task;
+    slot->task.checkpoint_path[0] = '\0';
+    slot_forget_checkpoints(slot);
     log_line(slot->shared->log, LOG_INFO, "slot %u: attempt %llu of search %s, candidate %llu",
              slot->index, WORD(task->attempt), task->search, WORD(task->candidate));
-    int code = child_send(slot->trainer, task);
+    if (task->checkpoint.bytes && slot_writes_checkpoints(slot)) {
+        slot->state = SLOT_FETCHING;
+        slot->transfer_due_ms = now_ms;
+        return;
+    }
+    slot->task.checkpoint.bytes = 0;
+    slot_give_task(slot);
+}
+
+void slot_give_task(struct slot *slot)
+{
+    slot->state = SLOT_BUSY;
+    slot->progress_ms = uv_now(slot->shared->loop);
+    slot->verdict_ms = 0;
+    slot->first_step_made = false;
+    int code = child_send(slot->trainer, &slot->task);
     if (code < 0)
         child_fail(slot->trainer, "could not be given its task: %s", uv_strerror(code));
+}
+
+static void return_attempt(struct slot *slot, const char *cause)
+{
+    attempt_return(&slot->attempt, cause, uv_now(slot->shared->loop));
+    log_line(slot->shared->log, LOG_INFO, "slot %u: attempt %llu is handed back: %s", slot->index,
+             WORD(slot->attempt.attempt), cause);
+}
+
+static const char *return_cause(const struct slot *slot)
+{
+    return slot->shared->stopping ? "the worker shut down" : "the search was paused";
+}
+
+void slot_hand_back(struct slot *slot, uint64_t patience_ms)
+{
+    if (slot->state == SLOT_FETCHING) {
+        transfer_cancel(&slot->transfer);
+        slot->state = SLOT_READY;
+        return_attempt(slot, return_cause(slot));
+    }
+    if (slot->state != SLOT_BUSY || !slot_writes_checkpoints(slot))
+        return;
+    uint64_t by_ms = uv_now(slot->shared->loop) + patience_ms;
+    if (!slot->handing_back)
+        log_line(slot->shared->log, LOG_INFO, "slot %u: attempt %llu is asked back", slot->index,
+                 WORD(slot->attempt.attempt));
+    if (!slot->handing_back || by_ms < slot->hand_back_ms)
+        slot->hand_back_ms = by_ms;
+    if (!slot->handing_back)
+        child_terminate(slot->trainer);
+    slot->handing_back = true;
+}
+
+/* The trainer has not handed its task back in time. */
+static void take_back(struct slot *slot)
+{
+    return_attempt(slot, return_cause(slot));
+    slot->handing_back = false;
+    slot->state = SLOT_ENDING;
+    slot->restart_due_ms = 0;
+    child_kill(slot->trainer);
 }
 
 void slot_drop_attempt(struct slot *slot, const char *reason)
@@ -64,6 +123,9 @@ void slot_drop_attempt(struct slot *slot, const char *reason)
     log_line(slot->shared->log, LOG_INFO, "slot %u: attempt %llu is off: %s", slot->index,
              WORD(slot->attempt.attempt), reason);
     slot->has_attempt = false;
+    slot_forget_checkpoints(slot);
+    if (slot->state == SLOT_FETCHING)
+        slot->state = SLOT_READY;
     if (slot->state != SLOT_BUSY)
         return;
     slot->state = SLOT_ENDING;
@@ -139,6 +201,9 @@ static void take_result(struct slot *slot, int code, const struct wire_result *r
         attempt_finish(attempt, result);
     }
     slot->state = SLOT_READY;
+    if (attempt->result.outcome == WIRE_OUTCOME_RETURNED && !slot->handing_back)
+        slot->request_due_ms = uv_now(slot->shared->loop) + UNASKED_RETURN_MS;
+    slot->handing_back = false;
     backoff_reset(&slot->restart);
     log_line(slot->shared->log, LOG_INFO, "slot %u: attempt %llu is %s, accuracy %.4f, %.1f s %s",
              slot->index, WORD(attempt->attempt), wire_outcome_name(attempt->result.outcome),
@@ -166,6 +231,7 @@ static void on_message(void *user, int code, const struct trainer_message *messa
         break;
     case TRAINER_CHECKPOINT:
         note_progress(slot);
+        slot_take_checkpoint(slot, &message->checkpoint);
         break;
     default:
         take_result(slot, code, &message->result);
@@ -179,10 +245,16 @@ static void on_ended(void *user, const char *cause)
     uint64_t now_ms = uv_now(slot->shared->loop);
     enum slot_state state = slot->state;
     slot->state = SLOT_ENDING;
-    if (state == SLOT_BUSY) {
+    if (state == SLOT_BUSY || state == SLOT_FETCHING) {
         char text[CHILD_CAUSE_SIZE];
         snprintf(text, sizeof text, "the trainer %.460s", cause);
-        lose_attempt(slot, text);
+        if (slot->handing_back)
+            return_attempt(slot, text);
+        else
+            lose_attempt(slot, text);
+        if (state == SLOT_FETCHING)
+            transfer_cancel(&slot->transfer);
+        slot->handing_back = false;
         slot->restart_due_ms = now_ms;
         return;
     }
@@ -251,14 +323,25 @@ static void watch_trainer(struct slot *slot, uint64_t now_ms)
         give_up(slot);
 }
 
+static void end_trainer(struct slot *slot)
+{
+    slot->state = SLOT_ENDING;
+    child_kill(slot->trainer);
+}
+
 void slot_step(struct slot *slot, uint64_t now_ms)
 {
     if (slot->state == SLOT_EMPTY && !slot->shared->stopping && now_ms >= slot->restart_due_ms)
         start_trainer(slot, now_ms);
     if (slot->has_attempt && slot->unwanted && now_ms >= slot->unwanted_ms)
         end_unwanted(slot);
+    if (slot->state == SLOT_BUSY && slot->handing_back && now_ms >= slot->hand_back_ms)
+        take_back(slot);
+    if (slot->state == SLOT_READY && slot->shared->stopping)
+        end_trainer(slot);
     if (slot->state == SLOT_STARTING || slot->state == SLOT_BUSY)
         watch_trainer(slot, now_ms);
+    slot_step_transfer(slot, now_ms);
     slot_step_request(slot, now_ms);
 }
 
@@ -282,6 +365,11 @@ uint64_t slot_due_ms(const struct slot *slot)
     uint64_t request_ms = slot_request_due_ms(slot);
     if (request_ms < due_ms)
         due_ms = request_ms;
+    uint64_t transfer_ms = slot_transfer_due_ms(slot);
+    if (transfer_ms < due_ms)
+        due_ms = transfer_ms;
+    if (slot->state == SLOT_BUSY && slot->handing_back && slot->hand_back_ms < due_ms)
+        due_ms = slot->hand_back_ms;
     if (slot->has_attempt && slot->unwanted && slot->unwanted_ms < due_ms)
         due_ms = slot->unwanted_ms;
     return due_ms;
@@ -289,15 +377,11 @@ uint64_t slot_due_ms(const struct slot *slot)
 
 void slot_stop(struct slot *slot)
 {
-    if (slot->state == SLOT_BUSY) {
-        attempt_return(&slot->attempt, uv_now(slot->shared->loop));
-        log_line(slot->shared->log, LOG_INFO, "slot %u: attempt %llu is handed back", slot->index,
-                 WORD(slot->attempt.attempt));
-    }
-    if (slot->trainer) {
-        slot->state = SLOT_ENDING;
-        child_kill(slot->trainer);
-    }
+    slot_hand_back(slot, HAND_BACK_STOPPING_MS);
+    if (slot->state == SLOT_BUSY && !slot->handing_back)
+        return_attempt(slot, return_cause(slot));
+    if (slot->trainer && !slot->handing_back)
+        end_trainer(slot);
     if (slot->call && slot->request == SLOT_LEASE) {
         http_loop_cancel(slot->call);
         slot->call = NULL;

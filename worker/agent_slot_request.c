@@ -11,7 +11,8 @@ static int next_request(const struct slot *slot)
     bool stopping = slot->shared->stopping;
     if (!slot->has_attempt)
         return slot->state == SLOT_READY && !stopping ? SLOT_LEASE : -1;
-    if (slot->attempt.over && (slot->attempt.epoch_count == 0 || stopping))
+    if (slot->attempt.over && (slot->attempt.epoch_count == 0 || stopping) &&
+        !slot_owes_checkpoint(slot))
         return SLOT_RESULT;
     return slot->unwanted ? -1 : SLOT_REPORT;
 }
@@ -21,7 +22,8 @@ uint64_t slot_request_due_ms(const struct slot *slot)
     int request = next_request(slot);
     if (slot->call || request < 0 || !slot->shared->registered)
         return UINT64_MAX;
-    bool heartbeat = request == SLOT_REPORT && slot->attempt.epoch_count == 0;
+    bool heartbeat = request == SLOT_REPORT && slot->attempt.epoch_count == 0 &&
+                     (slot->stored.bytes == 0 || slot->stored_told);
     return heartbeat && slot->report_due_ms > slot->request_due_ms ? slot->report_due_ms
                                                                    : slot->request_due_ms;
 }
@@ -86,10 +88,13 @@ static void on_report(struct slot *slot, const struct http_response *response)
         return;
     }
     attempt_reported(&slot->attempt, &slot->report);
+    slot_checkpoint_told(slot, &slot->report.checkpoint, report.checkpoint_missing);
     slot->report_due_ms =
         uv_now(slot->shared->loop) + slot->shared->report_seconds * UINT64_C(1000);
     if (report.stop)
         slot_end_unwanted(slot, "its search was cancelled");
+    else if (report.hand_back && !slot->attempt.over)
+        slot_hand_back(slot, HAND_BACK_MS);
 }
 
 static void on_result(struct slot *slot, const struct http_response *response)
@@ -113,6 +118,8 @@ static void on_stale(struct slot *slot, enum slot_request request)
         return;
     }
     attempt_reported(&slot->attempt, &slot->report);
+    if (slot->attempt.over)
+        slot_waive_checkpoint(slot);
     slot_end_unwanted(slot, reason);
 }
 
@@ -130,10 +137,12 @@ static void on_refused(struct slot *slot, enum slot_request request, const struc
     agent_answer_text(answer->response, text);
     log_line(slot->shared->log, LOG_ERROR, "slot %u: %s was refused: %s", slot->index, answer->what,
              text);
-    if (request == SLOT_RESULT)
+    if (request == SLOT_RESULT) {
         slot_drop_attempt(slot, "its result was refused");
-    else if (request == SLOT_REPORT)
+    } else if (request == SLOT_REPORT) {
         attempt_reported(&slot->attempt, &slot->report);
+        slot_checkpoint_told(slot, &slot->report.checkpoint, false);
+    }
     retry_later(slot, answer);
 }
 
@@ -189,6 +198,7 @@ static int pack_lease(const struct slot *slot, struct buffer *ret_body)
 static int pack_report(struct slot *slot, struct buffer *ret_body)
 {
     attempt_report(&slot->attempt, slot->shared->worker, &slot->report);
+    slot->report.checkpoint = slot->stored;
     return report_request_pack(&slot->report, ret_body);
 }
 

@@ -23,6 +23,8 @@
  *   FAKE_TRAINER_STEP_MS  sleep a step, default 1
  *   FAKE_TRAINER_STEPS    steps an epoch, default 4
  *   FAKE_TRAINER_ONCE     a directory: hang, segv, exit3, garbage, oversize, badfield and truncated show once a candidate
+ *   FAKE_TRAINER_CHECKPOINTS  steps between checkpoints (in the first half of a task), each a text of FAKE_TRAINER_CHECKPOINT_BYTES (default 100) in which
+ *                         the step is written; on SIGTERM one more, and the task is handed back. Unset: none
  *   FAKE_TRAINER_CHATTY   set: writes to standard error what it does */
 #include <errno.h>
 #include <fcntl.h>
@@ -94,8 +96,19 @@ struct settings {
     long step_ms;
     uint64_t steps_per_epoch;
     const char *once_directory;
+    const char *work; /* NULL: no checkpoints */
+    uint64_t checkpoint_steps;
+    size_t checkpoint_bytes;
     bool chatty;
 };
+
+static volatile sig_atomic_t told_to_stop;
+
+static void on_term(int number)
+{
+    (void)number;
+    told_to_stop = 1;
+}
 
 static long number_of(const char *variable, long fallback)
 {
@@ -111,8 +124,13 @@ static struct settings read_settings(void)
         .step_ms = number_of("FAKE_TRAINER_STEP_MS", 1),
         .steps_per_epoch = (uint64_t)number_of("FAKE_TRAINER_STEPS", 4),
         .once_directory = getenv("FAKE_TRAINER_ONCE"),
+        .checkpoint_steps = (uint64_t)number_of("FAKE_TRAINER_CHECKPOINTS", 0),
+        .checkpoint_bytes = (size_t)number_of("FAKE_TRAINER_CHECKPOINT_BYTES", 100),
         .chatty = getenv("FAKE_TRAINER_CHATTY") != NULL,
     };
+    settings.work = settings.checkpoint_steps ? getenv(TRAINER_ENV_WORK) : NULL;
+    if (settings.work)
+        signal(SIGTERM, on_term);
     if (!text)
         return settings;
     size_t length = strcspn(text, "@");
@@ -150,9 +168,11 @@ static void say_progress(uint64_t done, uint64_t total)
     say(&(struct trainer_message){.kind = TRAINER_PROGRESS, .progress = {done, total}});
 }
 
-static void say_hello(uint32_t protocol)
+static void say_hello(const struct settings *settings, uint32_t protocol)
 {
-    struct trainer_message message = {.kind = TRAINER_HELLO, .hello = {.protocol = protocol}};
+    struct trainer_message message = {
+        .kind = TRAINER_HELLO,
+        .hello = {.protocol = protocol, .checkpoints = settings->work != NULL}};
     struct hello *hello = &message.hello;
     const char *device = getenv(TRAINER_ENV_DEVICE);
     snprintf(hello->device, sizeof hello->device, "%s", device ? device : "cpu");
@@ -312,14 +332,67 @@ static void end_with(enum wire_outcome outcome, const char *text)
     say(&message);
 }
 
-static void train(const struct settings *settings, const struct wire_task *task,
+/* ---- checkpoints ---- */
+
+/* The first 20 bytes are the step. */
+static void write_checkpoint(const struct settings *settings, const struct wire_task *task,
+                             uint64_t step)
+{
+    struct trainer_message message = {.kind = TRAINER_CHECKPOINT};
+    struct wire_checkpoint_written *written = &message.checkpoint;
+    char *bytes = calloc(1, settings->checkpoint_bytes + 1);
+    struct sha256 sha256;
+    snprintf(written->path, sizeof written->path, "%s/%" PRIu64 "-%" PRIu64, settings->work,
+             task->attempt, step);
+    FILE *file = fopen(written->path, "w");
+    if (!bytes || !file)
+        exit(1);
+    memset(bytes, 'x', settings->checkpoint_bytes);
+    snprintf(bytes, 21, "%20" PRIu64, step);
+    bytes[20] = (char)('a' + task->candidate % 26); /* each candidate's differs */
+    fwrite(bytes, 1, settings->checkpoint_bytes, file);
+    fclose(file);
+    sha256_init(&sha256);
+    sha256_add(&sha256, bytes, settings->checkpoint_bytes);
+    sha256_finish(&sha256, written->checkpoint.sha256);
+    written->checkpoint.bytes = settings->checkpoint_bytes;
+    written->checkpoint.steps_done = step;
+    free(bytes);
+    say(&message);
+}
+
+/* The step to go on after. */
+static uint64_t read_checkpoint(const struct wire_task *task)
+{
+    char text[21] = "";
+    FILE *file = task->checkpoint_path[0] ? fopen(task->checkpoint_path, "r") : NULL;
+    if (task->checkpoint.bytes && !file)
+        fprintf(stderr, "no checkpoint: starting from the beginning\n");
+    if (!file)
+        return 0;
+    size_t length = fread(text, 1, 20, file);
+    fclose(file);
+    fprintf(stderr, "candidate %" PRIu64 " continues after step %" PRIu64 "\n", task->candidate,
+            length == 20 ? (uint64_t)strtoull(text, NULL, 10) : 0);
+    return length == 20 ? strtoull(text, NULL, 10) : 0;
+}
+
+/* True where the task was handed back. */
+static bool train(const struct settings *settings, const struct wire_task *task,
                   enum behaviour behaviour)
 {
     uint64_t total = settings->steps_per_epoch * task->epochs;
-    say_progress(0, total);
-    for (uint64_t step = 1; step <= total; step++) {
+    uint64_t first = settings->work ? read_checkpoint(task) : 0;
+    say_progress(first, total);
+    for (uint64_t step = first + 1; step <= total; step++) {
         sleep_ms(settings->step_ms);
         say_progress(step, total);
+        const bool due =
+            settings->work && step % settings->checkpoint_steps == 0 && 2 * step <= total;
+        if (settings->work && (told_to_stop || due))
+            write_checkpoint(settings, task, step);
+        if (told_to_stop)
+            return true;
         if (step == settings->at_step)
             misbehave(behaviour);
         if (step % settings->steps_per_epoch)
@@ -330,6 +403,7 @@ static void train(const struct settings *settings, const struct wire_task *task,
             message.epoch.train_loss = message.epoch.validation_loss = NAN;
         say(&message);
     }
+    return false;
 }
 
 static void run_task(const struct settings *settings, const struct wire_task *task)
@@ -345,7 +419,11 @@ static void run_task(const struct settings *settings, const struct wire_task *ta
         end_with(WIRE_OUTCOME_FAILED, "the data set is damaged");
         return;
     }
-    train(settings, task, behaviour);
+    told_to_stop = 0;
+    if (train(settings, task, behaviour)) {
+        end_with(WIRE_OUTCOME_RETURNED, "told to stop");
+        return;
+    }
     if (behaviour == NAN_EPOCHS) {
         end_with(WIRE_OUTCOME_DIVERGED, "the loss is not finite");
         return;
@@ -356,8 +434,9 @@ static void run_task(const struct settings *settings, const struct wire_task *ta
     say(&message);
 }
 
-static void begin(enum behaviour behaviour)
+static void begin(const struct settings *settings)
 {
+    const enum behaviour behaviour = settings->behaviour;
     switch (behaviour) {
     case MUTE:
         hang();
@@ -372,7 +451,7 @@ static void begin(enum behaviour behaviour)
         raw("hello\n", 6);
         break;
     default:
-        say_hello(behaviour == PROTOCOL_2 ? 2 : TRAINER_PROTOCOL);
+        say_hello(settings, behaviour == PROTOCOL_2 ? 2 : TRAINER_PROTOCOL);
     }
     if (behaviour == IDLE_EXIT)
         exit(0);
@@ -404,7 +483,7 @@ int main(void)
     const struct settings settings = read_settings();
     if (settings.chatty)
         introduce();
-    begin(settings.behaviour);
+    begin(&settings);
     struct buffer body;
     buffer_init(&body, FRAME_BODY_MAX);
     int code;

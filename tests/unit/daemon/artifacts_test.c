@@ -231,6 +231,38 @@ static void test_what_nobody_wants_goes_after_a_while(void **state)
     assert_int_equal(artifacts_sizes(bench->artifacts).bytes, 0);
 }
 
+static void test_claimed_file_has_no_time_left(void **state)
+{
+    struct bench *bench = *state;
+    uint8_t digest[SHA256_SIZE];
+    digest_of("two", digest);
+    assert_int_equal(upload(bench, "two", "two", 1000), 0);
+    artifacts_claim(bench->artifacts, digest);
+    assert_int_equal(artifacts_due_ms(bench->artifacts), UINT64_MAX);
+    assert_int_equal(artifacts_sweep(bench->artifacts, 1001, wants, "one"), 1);
+}
+
+static void test_damaged_file_is_replaced_by_a_good_one(void **state)
+{
+    struct bench *bench = *state;
+    uint8_t digest[SHA256_SIZE];
+    char name[SHA256_TEXT_SIZE], path[PATH_SIZE], text[8] = "";
+    assert_int_equal(upload(bench, "content", "content", 1000), 0);
+    digest_of("content", digest);
+    sha256_text(digest, name);
+    snprintf(path, sizeof path, "%s/artifacts/%s", bench->directory, name);
+    int fd = open(path, O_RDWR);
+    assert_int_equal(pwrite(fd, "k", 1, 0), 1);
+    close(fd);
+    assert_int_equal(upload(bench, "content", "content", 1000), 0);
+    uint64_t bytes = 0;
+    assert_int_equal(artifacts_read(bench->artifacts, digest, &fd, &bytes), 0);
+    assert_int_equal(read(fd, text, sizeof text - 1), 7);
+    close(fd);
+    assert_string_equal(text, "content");
+    assert_int_equal(artifacts_sizes(bench->artifacts).bytes, 7);
+}
+
 static void test_leftovers_go_at_the_start(void **state)
 {
     struct bench *bench = *state;
@@ -255,6 +287,8 @@ int main(void)
         BENCH_TEST(test_announced_sizes_count),
         BENCH_TEST(test_a_disk_that_is_full_is_an_error_and_leaves_nothing),
         BENCH_TEST(test_what_nobody_wants_goes_after_a_while),
+        BENCH_TEST(test_claimed_file_has_no_time_left),
+        BENCH_TEST(test_damaged_file_is_replaced_by_a_good_one),
         BENCH_TEST(test_leftovers_go_at_the_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

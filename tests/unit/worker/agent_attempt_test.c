@@ -149,13 +149,13 @@ static void test_an_attempt_of_a_worker_that_shuts_down_is_handed_back_unless_it
 {
     (void)state;
     struct attempt *attempt = begun(2);
-    attempt_return(attempt, 3500);
+    attempt_return(attempt, "the worker shut down", 3500);
     assert_int_equal(attempt->result.outcome, WIRE_OUTCOME_RETURNED);
     assert_true(attempt->result.seconds == 2.5);
     free(attempt);
     attempt = begun(2);
     attempt->diverged = true;
-    attempt_return(attempt, 3500);
+    attempt_return(attempt, "the worker shut down", 3500);
     assert_int_equal(attempt->result.outcome, WIRE_OUTCOME_DIVERGED);
     free(attempt);
 }
