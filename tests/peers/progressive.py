@@ -14,26 +14,19 @@ import statistics
 import programs
 
 SIZES = (16, 32, 48, 64)
-RECIPE = {"preset": "search-short", "batch": 64, "learning_rate": 0.1, "warmup_epochs": 0.5, "label_smoothing": 0.1, "flip": True,
-          "shift": 4, "image_size": SIZES[-1], "precision": "f32"}
-# What grows with the stages beside the image size, from the first stage to the last.
-REGULARIZATION = {"randaugment_magnitude": (2.0, 8.0), "dropout": (0.0, 0.2), "mixup": (0.0, 0.0), "cutmix": (0.0, 0.0)}
-
-
-def at(share):
-    return {name: first + (last - first) * share for name, (first, last) in REGULARIZATION.items()}
+RECIPE = {"preset": "search-short", "batch": 32, "learning_rate": 0.1, "warmup_epochs": 0.5, "label_smoothing": 0.1, "flip": True,
+          "image_size": SIZES[-1]}
+DROPOUT = (0.0, 0.2)  # grows with the image size, from the first stage to the last
 
 
 def variants(options):
-    """name: recipe, epochs"""
-    base = dict(RECIPE, randaugment_ops=options.randaugment_ops, precision=options.precision)
-    full = dict(base, **at(1.0))
-    stages = [dict(at(i / (len(SIZES) - 1)), image_size=size) for i, size in enumerate(SIZES)]
-    small = dict(full, image_size=SIZES[1])
+    """name: recipe"""
+    full = dict(RECIPE, dropout=DROPOUT[1], precision=options.precision)
+    stages = {"stages": len(SIZES), "image_size": [SIZES[0], SIZES[-1]], "dropout": list(DROPOUT)}
     return {
         "%d px throughout" % SIZES[-1]: full,
-        "%d to %d px in %d stages" % (SIZES[0], SIZES[-1], len(SIZES)): dict(base, progressive={"stages": stages}),
-        "%d px throughout" % SIZES[1]: small,
+        "%s px" % ", ".join(str(size) for size in SIZES): dict(full, progressive=stages),
+        "%d px throughout" % SIZES[1]: dict(full, image_size=SIZES[1]),
     }
 
 
@@ -43,11 +36,10 @@ def main():
         parser.add_argument(name, required=True)
     parser.add_argument("--dataset", default="eurosat")
     parser.add_argument("--network", default="archscout-reference")
-    parser.add_argument("--train", type=int, default=5000)
-    parser.add_argument("--held-out", type=int, default=2000)
+    parser.add_argument("--train", type=int, default=4000)
+    parser.add_argument("--held-out", type=int, default=1500)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--randaugment-ops", type=int, default=2)
     parser.add_argument("--precision", choices=("f32", "bf16"), default="f32")
     parser.add_argument("--log")
     options = parser.parse_args()
