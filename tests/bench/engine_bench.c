@@ -2,72 +2,44 @@
 #include "search/cost.h"
 #include "search/preset.h"
 #include "search/random.h"
+#include "tests/bench/machine.h"
 #include "worker/engine/backend.h"
 #include "worker/engine/onednn/onednn.h"
 #include "worker/engine/onednn/primitive.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 static const char USAGE[] =
-    "usage: engine_bench [--preset NAME] [--size PIXELS] [--channels N] "
-    "[--batch N] [--steps N] [--runs N] [--bf16] [--profile]\n"
+    "usage: engine_bench [--preset NAME] [--size PIXELS] [--channels N] [--batch N] [--steps N] "
+    "[--runs N] [--bf16]\n"
+    "                    [--profile | --brief | --occasions N]\n"
+    "       engine_bench --floors\n"
     "\n"
-    "Trains a network on resident random images with the oneDNN backend "
-    "and prints a markdown row: images a second as the\n"
-    "median of RUNS runs of STEPS steps, the machine's float matrix "
-    "product beside them, and how near the one is to the\n"
-    "other (6 floating-point operations a multiply-add of the forward "
-    "pass). --bf16 asks for bfloat16; the row says what was used. --profile adds where the time "
-    "went.\n";
+    "Trains a network on resident random images with the oneDNN backend and prints a markdown row: "
+    "images a second as the median of\n"
+    "RUNS runs of STEPS steps, the machine's matrix product in the same precision beside them, and "
+    "how near the "
+    "one is to the other (6 floating-point\n"
+    "operations a multiply-add of the forward pass). --bf16 asks for bfloat16; the row says what "
+    "was used.\n"
+    "  --profile    also where the time went\n"
+    "  --brief      only the images a second, by the clock on the wall\n"
+    "  --occasions  the step time on N occasions, each a plan of its own, and how much it varies\n"
+    "  --floors     what the machine can do at most: matrix products and copies, and no network\n";
 
-enum { RUNS_MAX = 99, MATRIX_SIZE = 512, MATRIX_PRODUCTS = 9 };
+enum { RUNS_MAX = 99, OCCASIONS_MAX = 99 };
 
 struct options {
     const char *preset;
-    uint32_t size, channels, batch, steps, runs;
-    bool bf16, profile;
+    uint32_t size, channels, batch, steps, runs, occasions;
+    bool bf16, profile, brief, floors;
 };
-
-static double clock_s(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static int compare_doubles(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *values, size_t count)
-{
-    qsort(values, count, sizeof *values, compare_doubles);
-    return values[count / 2];
-}
-
-/* GFLOP/s of a float matrix product; 0 where memory is short. */
-static double floor_gflops(void)
-{
-    const size_t count = (size_t)MATRIX_SIZE * MATRIX_SIZE;
-    float *values = calloc(3 * count, sizeof *values);
-    double rates[MATRIX_PRODUCTS];
-    if (!values)
-        return 0;
-    for (size_t i = 0; i < 2 * count; i++)
-        values[i] = (float)(i % 7) - 3;
-    for (size_t i = 0; i < MATRIX_PRODUCTS; i++)
-        rates[i] =
-            primitive_matrix_product(MATRIX_SIZE, values, values + count, values + 2 * count);
-    free(values);
-    return median(rates, MATRIX_PRODUCTS);
-}
 
 static bool number_parse(const char *text, uint32_t most, uint32_t *ret_number)
 {
@@ -80,6 +52,21 @@ static bool number_parse(const char *text, uint32_t most, uint32_t *ret_number)
     return true;
 }
 
+static bool flag_parse(const char *argument, struct options *options)
+{
+    const struct {
+        const char *name;
+        bool *flag;
+    } flags[] = {{"--profile", &options->profile},
+                 {"--bf16", &options->bf16},
+                 {"--brief", &options->brief},
+                 {"--floors", &options->floors}};
+    for (size_t i = 0; i < ARRAY_LENGTH(flags); i++)
+        if (strcmp(argument, flags[i].name) == 0)
+            return *flags[i].flag = true;
+    return false;
+}
+
 static bool options_parse(int argc, char **argv, struct options *options)
 {
     const struct {
@@ -89,16 +76,11 @@ static bool options_parse(int argc, char **argv, struct options *options)
                    {"--channels", 3, &options->channels},
                    {"--batch", RECIPE_BATCH_MAX, &options->batch},
                    {"--steps", 1000, &options->steps},
-                   {"--runs", RUNS_MAX, &options->runs}};
+                   {"--runs", RUNS_MAX, &options->runs},
+                   {"--occasions", OCCASIONS_MAX, &options->occasions}};
     for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--profile") == 0) {
-            options->profile = true;
+        if (flag_parse(argv[i], options))
             continue;
-        }
-        if (strcmp(argv[i], "--bf16") == 0) {
-            options->bf16 = true;
-            continue;
-        }
         if (i + 1 == argc)
             return false;
         if (strcmp(argv[i], "--preset") == 0) {
@@ -154,15 +136,16 @@ struct duration {
 
 static int steps_time(struct plan *plan, uint32_t steps, struct duration *ret_duration)
 {
-    const struct duration started = {clock_s(CLOCK_MONOTONIC), clock_s(CLOCK_THREAD_CPUTIME_ID)};
+    const struct duration started = {machine_clock_s(CLOCK_MONOTONIC),
+                                     machine_clock_s(CLOCK_THREAD_CPUTIME_ID)};
     for (uint32_t i = 0; i < steps; i++) {
         struct batch_result result;
         int r = plan_step(plan, 1e-3, &result);
         if (r < 0)
             return r;
     }
-    *ret_duration = (struct duration){clock_s(CLOCK_MONOTONIC) - started.wall,
-                                      clock_s(CLOCK_THREAD_CPUTIME_ID) - started.processor};
+    *ret_duration = (struct duration){machine_clock_s(CLOCK_MONOTONIC) - started.wall,
+                                      machine_clock_s(CLOCK_THREAD_CPUTIME_ID) - started.processor};
     return 0;
 }
 
@@ -207,11 +190,13 @@ static int profile_print(struct plan *plan, const struct options *options)
 }
 
 static void row_print(const struct options *options, const struct plan_options *plan_options,
-                      enum precision used, struct rates *rates, double floor)
+                      enum precision used, struct rates *rates)
 {
+    const double floor =
+        used == PRECISION_BF16 ? machine_bfloat_product() : machine_float_product();
     const struct cost cost = cost_of(&plan_options->architecture, &plan_options->problem);
-    const double wall = median(rates->wall, options->runs);
-    const double processor = median(rates->processor, options->runs);
+    const double wall = machine_median(rates->wall, options->runs);
+    const double processor = machine_median(rates->processor, options->runs);
     const double gflops = processor * 6e-9 * (double)cost.macs;
     printf("| network | images | MMAC | batch | precision | kernels | oneDNN | images/s (min .. "
            "max) | images a processor second | "
@@ -229,11 +214,104 @@ static void row_print(const struct options *options, const struct plan_options *
 static int plan_time(struct engine *engine, const struct plan_options *options, const char *which,
                      struct plan **ret_plan, struct error *error)
 {
-    const double started = clock_s(CLOCK_MONOTONIC);
+    const double started = machine_clock_s(CLOCK_MONOTONIC);
     int r = plan_new(engine, options, ret_plan, error);
-    if (r == 0)
-        printf("plan_new %s: %.1f ms, %.1f MB\n", which, 1e3 * (clock_s(CLOCK_MONOTONIC) - started),
+    if (r == 0 && which)
+        printf("plan_new %s: %.1f ms, %.1f MB\n", which,
+               1e3 * (machine_clock_s(CLOCK_MONOTONIC) - started),
                1e-6 * (double)plan_bytes(*ret_plan));
+    return r;
+}
+
+/* The step time by this thread's processor time, and by the clock on the wall: the median of `runs` steps after two. */
+static int occasion_measure(struct engine *engine, const struct options *options,
+                            const struct plan_options *plan_options, struct duration *ret_step,
+                            struct error *error)
+{
+    double wall[RUNS_MAX], processor[RUNS_MAX];
+    struct plan *plan = NULL;
+    struct duration duration;
+    int r = plan_new(engine, plan_options, &plan, error);
+    if (r < 0)
+        return r;
+    batch_fill(plan, plan_options);
+    r = steps_time(plan, 2, &duration);
+    for (uint32_t i = 0; r == 0 && i < options->runs; i++) {
+        r = steps_time(plan, 1, &duration);
+        wall[i] = duration.wall;
+        processor[i] = duration.processor;
+    }
+    plan_free(plan);
+    if (r == 0)
+        *ret_step = (struct duration){machine_median(wall, options->runs),
+                                      machine_median(processor, options->runs)};
+    return r;
+}
+
+/* Median of the values, and median absolute deviation over it in percent. */
+static void spread_print(const char *what, double *seconds, size_t count)
+{
+    double off[OCCASIONS_MAX];
+    const double middle = machine_median(seconds, count);
+    for (size_t i = 0; i < count; i++)
+        off[i] = fabs(seconds[i] - middle);
+    printf("%s: %.2f ms (%.2f .. %.2f), median absolute deviation %.2f %%\n", what, 1e3 * middle,
+           1e3 * seconds[0], 1e3 * seconds[count - 1], 100 * machine_median(off, count) / middle);
+}
+
+static int occasions_run(struct engine *engine, const struct options *options,
+                         const struct plan_options *plan_options, struct error *error)
+{
+    double wall[OCCASIONS_MAX], processor[OCCASIONS_MAX];
+    for (uint32_t i = 0; i < options->occasions; i++) {
+        struct duration step = {0, 0};
+        int r = occasion_measure(engine, options, plan_options, &step, error);
+        if (r < 0)
+            return r;
+        wall[i] = step.wall;
+        processor[i] = step.processor;
+    }
+    spread_print("step, processor time", processor, options->occasions);
+    spread_print("step, clock on the wall", wall, options->occasions);
+    return 0;
+}
+
+/* The first plan is the cold one. */
+static int plans_time(struct engine *engine, const struct plan_options *plan_options,
+                      struct plan **ret_plan, struct error *error)
+{
+    struct duration first_step;
+    struct plan *plan = NULL;
+    int r = plan_time(engine, plan_options, "cold", &plan, error);
+    if (r < 0)
+        return r;
+    batch_fill(plan, plan_options);
+    r = steps_time(plan, 1, &first_step);
+    plan_free(plan);
+    if (r < 0)
+        return r;
+    printf("first step: %.1f ms\n", 1e3 * first_step.wall);
+    return plan_time(engine, plan_options, "warm", ret_plan, error);
+}
+
+static int network_run(struct engine *engine, const struct options *options,
+                       const struct plan_options *plan_options, struct error *error)
+{
+    struct plan *plan = NULL;
+    struct rates rates;
+    int r = options->brief ? plan_new(engine, plan_options, &plan, error)
+                           : plans_time(engine, plan_options, &plan, error);
+    if (r < 0)
+        return r;
+    batch_fill(plan, plan_options);
+    r = measure(plan, options, &rates);
+    if (r == 0 && options->brief)
+        printf("%.1f\n", machine_median(rates.wall, options->runs));
+    else if (r == 0)
+        row_print(options, plan_options, plan_precision(plan), &rates);
+    if (r == 0 && options->profile)
+        r = profile_print(plan, options);
+    plan_free(plan);
     return r;
 }
 
@@ -241,40 +319,23 @@ static int run(const struct options *options, struct error *error)
 {
     struct plan_options plan_options;
     struct engine *engine = NULL;
-    struct plan *plan = NULL;
-    struct rates rates;
-    struct duration first_step;
     int r = plan_options_make(options, &plan_options, error);
+    if (r == 0)
+        r = engine_new(backend_onednn(), &engine, error);
     if (r < 0)
         return r;
-    r = engine_new(backend_onednn(), &engine, error);
-    if (r < 0)
-        return r;
-    const double floor = floor_gflops();
-    r = plan_time(engine, &plan_options, "cold", &plan, error);
-    if (r < 0)
-        goto out;
-    batch_fill(plan, &plan_options);
-    r = steps_time(plan, 1, &first_step);
-    if (r < 0)
-        goto out;
-    printf("first step: %.1f ms\n", 1e3 * first_step.wall);
-    plan_free(plan);
-    plan = NULL;
-    r = plan_time(engine, &plan_options, "warm", &plan, error);
-    if (r < 0)
-        goto out;
-    batch_fill(plan, &plan_options);
-    r = measure(plan, options, &rates);
-    if (r < 0)
-        goto out;
-    row_print(options, &plan_options, plan_precision(plan), &rates, floor);
-    if (options->profile)
-        r = profile_print(plan, options);
-out:
-    plan_free(plan);
+    r = options->occasions ? occasions_run(engine, options, &plan_options, error)
+                           : network_run(engine, options, &plan_options, error);
     engine_free(engine);
     return r;
+}
+
+static void floors_print(void)
+{
+    printf("| matrix product f32, GFLOP/s | bf16, GFLOP/s | copy, GB/s | oneDNN |\n"
+           "|---|---|---|---|\n| %.0f | %.0f | %.1f | %s |\n",
+           machine_float_product(), machine_bfloat_product(), machine_copy_rate(),
+           primitive_library_version());
 }
 
 int main(int argc, char **argv)
@@ -293,6 +354,10 @@ int main(int argc, char **argv)
     if (!options_parse(argc, argv, &options)) {
         fputs(USAGE, stderr);
         return 2;
+    }
+    if (options.floors) {
+        floors_print();
+        return 0;
     }
     int r = run(&options, &error);
     if (r < 0) {

@@ -1,7 +1,8 @@
 /* How long a trainer takes from receiving a task to the end of its first step, cold and warm, and what loading costs beside
  * training. Fashion-MNIST, batch 128; architectures drawn from the space efficientnetv2-small-images.
  *
- *   trainer_bench [BACKEND]      onednn where it was built, else reference */
+ *   trainer_bench [BACKEND]           onednn where it was built, else reference
+ *   trainer_bench --candidates N      instead: the trainer's memory over N short candidates, batch 32 */
 #include "search/preset.h"
 #include "search/random.h"
 #include "search/space.h"
@@ -13,8 +14,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { TASKS = 15, BATCH = 128, TRAIN_IMAGES = 2 * BATCH, LOADED_BATCHES = 300 };
+enum {
+    TASKS = 15,
+    BATCH = 128,
+    SMALL_BATCH = 32,
+    CANDIDATES_MAX = 100000,
+    TRAIN_IMAGES = 2 * BATCH,
+    LOADED_BATCHES = 300
+};
 
 static const char DATASETS[] = "/usr/share/datasets";
 static const char SPACE[] = "{\"preset\": \"efficientnetv2-small-images\"}";
@@ -86,6 +95,48 @@ static int run_tasks(struct trainer *trainer, const struct space *space, struct 
     return 0;
 }
 
+/* Resident memory of this process, in MiB. */
+static double resident_mib(void)
+{
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (!file)
+        return 0;
+    if (fscanf(file, "%*u %lu", &pages) != 1)
+        pages = 0;
+    fclose(file);
+    return (double)pages * (double)sysconf(_SC_PAGESIZE) / (1 << 20);
+}
+
+/* The arena grows to what the largest candidate needs, so the same candidates are drawn again and again: from the second
+ * time on, nothing has a reason to grow. */
+static int run_candidates(struct trainer *trainer, const struct space *space, uint64_t candidates,
+                          struct error *error)
+{
+    enum { DIFFERENT = 20 };
+    const struct trainer_events events = {0};
+    struct wire_task task;
+    int r = task_init(&task, error);
+    if (r < 0)
+        return r;
+    task.recipe.batch = SMALL_BATCH;
+    task.train_images = 2 * SMALL_BATCH;
+    task.validation_images = SMALL_BATCH;
+    printf("| candidates | resident, MiB |\n|---|---|\n");
+    for (uint64_t k = 0; k < candidates; k++) {
+        struct wire_result result;
+        draw(space, k % DIFFERENT, &task.architecture);
+        trainer_run(trainer, &task, &events, &result);
+        if (result.outcome != WIRE_OUTCOME_DONE)
+            return error_set(error, -1, "", "task %d: %s", (int)k, result.message);
+        if ((k + 1) % DIFFERENT == 0) {
+            printf("| %d | %.1f |\n", (int)k + 1, resident_mib());
+            fflush(stdout);
+        }
+    }
+    return 0;
+}
+
 static int time_loading(const struct catalog *catalog, const char *cache, struct error *error)
 {
     const struct catalog_entry *entry;
@@ -126,22 +177,27 @@ static int time_loading(const struct catalog *catalog, const char *cache, struct
 int main(int argc, char **argv)
 {
     const struct backend *backend = backend_onednn() ? backend_onednn() : backend_reference();
-    if (argc > 1)
+    uint64_t candidates = 0;
+    if (argc == 3 && strcmp(argv[1], "--candidates") == 0)
+        candidates = strtoul(argv[2], NULL, 10);
+    else if (argc > 1)
         backend = backend_find(argv[1]);
     struct catalog *catalog;
     struct space *space;
     struct trainer *trainer;
     struct error error = {0};
     char cache[FILE_PATH_SIZE];
-    if (!backend || catalog_new(&catalog) < 0)
+    if (!backend || candidates > CANDIDATES_MAX || catalog_new(&catalog) < 0)
         return 1;
     struct trainer_options options = {
         .backend = backend, .catalog = catalog, .cache_directory = cache};
     printf("backend %s\n", backend_name(backend));
     if (cache_directory(cache, &error) < 0 || catalog_add(catalog, DATASETS, &error) < 0 ||
         space_parse(SPACE, strlen(SPACE), &space, &error) < 0 ||
-        time_loading(catalog, cache, &error) < 0 || trainer_new(&options, &trainer, &error) < 0 ||
-        run_tasks(trainer, space, &error) < 0) {
+        (!candidates && time_loading(catalog, cache, &error) < 0) ||
+        trainer_new(&options, &trainer, &error) < 0 ||
+        (candidates ? run_candidates(trainer, space, candidates, &error)
+                    : run_tasks(trainer, space, &error)) < 0) {
         fprintf(stderr, "trainer_bench: %s\n", error.message);
         return 1;
     }

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Images a second that PyTorch trains the benchmark's networks at: one line a setting, on resident random images.
 
-usage: torch_bench.py [--network NAME] [--size N] [--batch N] [--steps N] [--runs N] [--threads N] [--precision f32|bf16]
+usage: torch_bench.py [--network NAME] [--size N] [--batch N] [--seconds S] [--threads N] [--precision f32|bf16]
                       [--format nchw|channels_last] [--flush-denormal] [--compile] [--count]
 
-NAME: archscout-reference, efficientnetv2-b0, efficientnet-b0 (search/preset.c, ten classes). Prints the median of RUNS runs of
-STEPS steps of SGD with Nesterov momentum. bf16 is torch.autocast. --count prints parameters instead, to compare networks.
+NAME: archscout-reference, efficientnetv2-b0, efficientnet-b0 (search/preset.c, ten classes). Steps of SGD with Nesterov momentum
+for S seconds after two that do not count. bf16 is torch.autocast. --count prints parameters instead, to compare networks.
 """
 import argparse
 import time
@@ -80,8 +80,7 @@ def arguments():
     parser.add_argument("--network", default="archscout-reference", choices=NETWORKS)
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--steps", type=int, default=4)
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--precision", default="f32", choices=["f32", "bf16"])
     parser.add_argument("--format", default="nchw", choices=["nchw", "channels_last"])
@@ -121,15 +120,14 @@ def main():
     if options.flush_denormal:
         torch.set_flush_denormal(True)
     step = trainer(options)
-    for _ in range(3):
+    for _ in range(2):
         step()
-    rates = []
-    for _ in range(options.runs):
-        started = time.perf_counter()
-        for _ in range(options.steps):
-            step()
-        rates.append(options.steps * options.batch / (time.perf_counter() - started))
-    print(f"{sorted(rates)[len(rates) // 2]:.1f}")
+    steps = 0
+    started = time.perf_counter()
+    while time.perf_counter() - started < options.seconds:
+        step()
+        steps += 1
+    print(f"{steps * options.batch / (time.perf_counter() - started):.1f}")
 
 
 if __name__ == "__main__":
