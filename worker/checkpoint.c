@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,7 +117,7 @@ struct number {
     double *real;
 };
 
-enum { NUMBERS = 8 };
+enum { NUMBERS = 7 };
 
 static void numbers_of(struct checkpoint *checkpoint, uint64_t *epoch,
                        struct number ret_numbers[NUMBERS])
@@ -129,7 +130,6 @@ static void numbers_of(struct checkpoint *checkpoint, uint64_t *epoch,
         {.key = "epoch_correct", .real = &checkpoint->epoch_correct},
         {.key = "epoch_seconds", .real = &checkpoint->epoch_seconds},
         {.key = "images", .integer = &checkpoint->images},
-        {.key = "seconds", .real = &checkpoint->seconds},
     };
     memcpy(ret_numbers, numbers, sizeof numbers);
 }
@@ -167,6 +167,20 @@ static bool read_number(const char *text, const struct number *number)
     return *end == '\0' && errno == 0;
 }
 
+/* Whether training of this task can stand there: the trainer relies on it. */
+static bool numbers_agree(const struct checkpoint *checkpoint, uint64_t epoch,
+                          const struct wire_task *task)
+{
+    const uint64_t batch = task->recipe.batch, steps = task->train_images / batch;
+    const double images = (double)(checkpoint->epoch_steps * batch);
+    const bool at_end = epoch == task->epochs;
+    return epoch <= task->epochs && checkpoint->epoch_steps <= (at_end ? 0 : steps) &&
+           checkpoint->steps_done == epoch * steps + checkpoint->epoch_steps &&
+           checkpoint->images == checkpoint->steps_done * batch &&
+           isfinite(checkpoint->epoch_loss) && isfinite(checkpoint->epoch_seconds) &&
+           checkpoint->epoch_correct >= 0 && checkpoint->epoch_correct <= images;
+}
+
 /* -EBADMSG where a number is missing, or the numbers contradict each other or the task. */
 static int read_numbers(const struct safetensors *file, const char *path,
                         const struct wire_task *task, struct checkpoint *checkpoint,
@@ -178,7 +192,7 @@ static int read_numbers(const struct safetensors *file, const char *path,
     for (size_t i = 0; i < NUMBERS; i++)
         if (!read_number(safetensors_text(file, numbers[i].key), &numbers[i]))
             return error_set(error, -EBADMSG, "", "%.300s: %s is no number", path, numbers[i].key);
-    if (epoch > task->epochs || checkpoint->epoch_steps > checkpoint->steps_done)
+    if (!numbers_agree(checkpoint, epoch, task))
         return error_set(error, -EBADMSG, "", "%.300s: its numbers contradict each other", path);
     checkpoint->epoch = checkpoint->finished_count = (uint32_t)epoch;
     return 0;

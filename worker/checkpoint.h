@@ -24,7 +24,6 @@ struct checkpoint {
     double epoch_loss, epoch_correct; /* sums over the images of epoch_steps */
     double epoch_seconds;             /* that they took */
     uint64_t images;                  /* trained on, all epochs */
-    double seconds;                   /* of training, in all attempts */
     uint32_t finished_count;          /* epochs that are over; equals `epoch` */
     struct wire_epoch *finished;      /* what was reported of them; room for all of the task's */
 };
@@ -39,8 +38,8 @@ int checkpoint_write(const char *directory, const struct checkpoint *checkpoint,
                      const struct wire_task *task, struct plan *plan,
                      struct wire_checkpoint_written *ret_written, struct error *error) MUST_USE;
 
-/* Puts plan and *checkpoint where the file was written. -EINVAL for another task's, -EBADMSG for one that is damaged or
- * not a checkpoint: both are then as before. Other errors, and -EIO, may leave tensors written: make the plan anew. */
+/* Puts plan and *checkpoint where the file was written. -EINVAL for another task's, -EBADMSG for one that is damaged, not a
+ * checkpoint, or says what no training of this task can have come to: both are then as before. Other errors, and -EIO, may leave tensors written: make the plan anew. */
 int checkpoint_load(const char *path, const struct wire_task *task, struct plan *plan,
                     struct checkpoint *checkpoint, struct error *error) MUST_USE;
 
