@@ -7,6 +7,9 @@
 #include <math.h>
 #include <string.h>
 
+/* A schedule without RandAugment: the recipe's own magnitude holds throughout. */
+enum { OWN = -1 };
+
 /* The first and the last stage; those between are linear in all published schedules. */
 struct schedule {
     const char *name;
@@ -15,10 +18,10 @@ struct schedule {
 };
 
 static const struct schedule schedules[] = {
-    {"efficientnetv2-b0-automl", 4, {144, 0, 0, 0, 0.2}, {192, 0, 0, 0, 0.2}},
-    {"efficientnetv2-b1-automl", 4, {144, 0, 0, 0, 0.2}, {192, 0, 0, 0, 0.2}},
-    {"efficientnetv2-b2-automl", 4, {148, 0, 0, 0, 0.3}, {208, 0, 0, 0, 0.3}},
-    {"efficientnetv2-b3-automl", 4, {156, 0, 0, 0, 0.3}, {240, 0, 0, 0, 0.3}},
+    {"efficientnetv2-b0-automl", 4, {144, OWN, 0, 0, 0.2}, {192, OWN, 0, 0, 0.2}},
+    {"efficientnetv2-b1-automl", 4, {144, OWN, 0, 0, 0.2}, {192, OWN, 0, 0, 0.2}},
+    {"efficientnetv2-b2-automl", 4, {148, OWN, 0, 0, 0.3}, {208, OWN, 0, 0, 0.3}},
+    {"efficientnetv2-b3-automl", 4, {156, OWN, 0, 0, 0.3}, {240, OWN, 0, 0, 0.3}},
     {"efficientnetv2-l-automl", 4, {192, 5, 0, 0, 0.4}, {384, 20, 0.5, 0.5, 0.4}},
     {"efficientnetv2-l-paper", 4, {128, 5, 0, 0, 0.1}, {380, 25, 0.5, 0, 0.5}},
     {"efficientnetv2-m-automl", 4, {192, 5, 0, 0, 0.3}, {384, 15, 0.2, 0.2, 0.3}},
@@ -94,7 +97,11 @@ int recipe_progressive_preset(struct recipe *recipe, const char *name, struct er
         names[i] = schedule->name;
         if (strcmp(name, schedule->name) != 0)
             continue;
-        recipe_stages_linear(recipe, schedule->count, &schedule->first, &schedule->last);
+        struct recipe_stage first = schedule->first, last = schedule->last;
+        if (first.randaugment_magnitude == OWN)
+            first.randaugment_magnitude = last.randaugment_magnitude =
+                recipe->randaugment_magnitude;
+        recipe_stages_linear(recipe, schedule->count, &first, &last);
         const uint32_t own_size = schedule->last.image_size;
         if (recipe->image_size == 0)
             recipe->image_size = own_size;

@@ -105,8 +105,9 @@ void recipe_stages_linear(struct recipe *recipe, uint32_t count, const struct re
                           const struct recipe_stage *last);
 
 /* A published schedule: "efficientnetv2-s-paper" and -m, -l (paper, table 6), "efficientnetv2-s-automl" and -m, -l, -xl,
- * -b0 .. -b3 (the released code; b0 to b3 without their AutoAugment). Where the recipe has an image size, all sizes are
- * scaled so that the last one is it. -ENOENT with a message that names the nearest. */
+ * -b0 .. -b3 (the released code; b0 to b3 have AutoAugment there, which is not offered, so that RandAugment stays as the
+ * recipe has it). Where the recipe has an image size, all sizes are scaled so that the last one is it. -ENOENT with a message
+ * that names the nearest. */
 int recipe_progressive_preset(struct recipe *recipe, const char *name,
                               struct error *error) MUST_USE;
 const char *recipe_progressive_preset_name(size_t index); /* sorted; NULL past the end */
