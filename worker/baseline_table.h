@@ -13,7 +13,8 @@ struct baseline_key {
     struct problem problem;
     enum optimizer_kind optimizer;
     enum precision precision;
-    bool averaged; /* moving averages are kept */
+    bool averaged;                              /* moving averages are kept */
+    bool clipped, drops_blocks, drops_features; /* passes that other recipes' steps do without */
     uint32_t batch, micro_batches;
 };
 

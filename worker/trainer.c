@@ -147,6 +147,9 @@ int run_build_plan(struct run *run, const struct architecture *architecture, str
                                    .recipe = run->task->recipe,
                                    .micro_batches = run->task->micro_batches,
                                    .seed = run->task->seed};
+    const uint64_t last =
+        run->steps_total - 1; /* where the baseline is timed; the candidate comes by its stages */
+    options.recipe.dropout = recipe_stage_at(&options.recipe, last, run->steps_total).dropout;
     run->stage = run->task->recipe.stage_count > 0 ? STAGE_NONE : 0;
     return plan_new(run->trainer->engine, &options, &run->plan, error);
 }

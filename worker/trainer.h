@@ -13,8 +13,8 @@
  * step_clock sums the others up. This costs nothing and counts many steps. Where the spread is above TRAINER_SPREAD_LIMIT of the
  * median, or there were too few steps, up to TRAINER_ROUNDS rounds of further steps (learning rate 0, after the last evaluation)
  * are timed; the steadiest is reported, and said to be contended where even that spread is above the limit: memory and caches
- * are shared. The baseline is timed by such rounds after the first task that names it, and again only for another batch, image
- * size, data shape, optimizer, precision or micro-batch count: it costs no candidate its first step. */
+ * are shared. The baseline is timed by such rounds after the first task that names it, and again only where something else
+ * makes its steps longer or shorter (struct baseline_key): it costs no candidate its first step. */
 #ifndef WORKER_TRAINER_H
 #define WORKER_TRAINER_H
 
