@@ -30,7 +30,8 @@ void engine_free(struct engine *engine);
 /* Plans that need more than this many bytes are refused with -ENOMEM; 0, as at first, sets no limit. Without one, a system
  * that overcommits memory finds out only while a plan runs. */
 void engine_limit_memory(struct engine *engine, size_t bytes_max);
-/* What the last plan_new needed or, where it failed with -ENOMEM, would have needed; 0 where it did not get so far. */
+/* What the last plan_new or plan_resize needed or, where it failed with -ENOMEM, would have needed; 0 where plan_new did not
+ * get so far. */
 size_t engine_bytes_needed(const struct engine *engine);
 
 struct plan_options {

@@ -87,10 +87,13 @@ static int program_replace(struct plan *plan, struct resize *resize, struct erro
     int r = program_build(plan, resize->state, error);
     if (r == 0)
         return 0;
+    size_t *bytes_needed = &plan->engine->device->bytes_needed;
+    const size_t refused_bytes = *bytes_needed;
     resize_swap(plan, resize);
     if (program_build(plan, resize->state, NULL) < 0)
-        return error_set(error, -ENOTRECOVERABLE, "",
-                         "neither the new nor the old image size could be built");
+        r = error_set(error, -ENOTRECOVERABLE, "",
+                      "neither the new nor the old image size could be built");
+    *bytes_needed = refused_bytes;
     return r;
 }
 

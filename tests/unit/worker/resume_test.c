@@ -1,15 +1,18 @@
-/* A candidate that is interrupted at 50 random steps ends with the same weights, to the bit, as one that never was. */
+/* A candidate that is interrupted at 50 random steps ends with the same weights, to the bit, as one that never was; when
+ * checkpoints are written, and which of them stay. */
 #include "worker/trainer.h"
 
 #include "search/random.h"
 #include "tests/unit/worker/task.h"
 #include "worker/safetensors.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -21,28 +24,59 @@ struct scene {
     struct trainer *trainer;
     char directory[FILE_PATH_SIZE];
     struct wire_checkpoint_written written; /* the last one */
+    uint32_t checkpoints;                   /* so many */
     uint64_t polls, stop_at;                /* should_stop says yes at this poll */
+    uint64_t stop_after;                    /* or once there is a checkpoint of so many steps */
+    uint64_t slow_poll, slow_epoch;         /* time passes before this poll or report is over */
+    uint64_t slow_ms;
     uint32_t epochs;
-    struct wire_epoch last;
+    struct wire_epoch reports[EPOCHS], last;
 };
+
+static void pass_time(uint64_t ms)
+{
+    const struct timespec time = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
+    assert_int_equal(nanosleep(&time, NULL), 0);
+}
+
+static size_t files_in(const char *directory)
+{
+    size_t count = 0;
+    DIR *entries = opendir(directory);
+    assert_non_null(entries);
+    for (const struct dirent *entry; (entry = readdir(entries));)
+        count += entry->d_name[0] != '.';
+    closedir(entries);
+    return count;
+}
 
 static bool should_stop(void *context)
 {
     struct scene *scene = context;
-    return scene->polls++ == scene->stop_at;
+    const uint64_t poll = scene->polls++;
+    if (scene->slow_poll > 0 && poll > 0 && poll % scene->slow_poll == 0)
+        pass_time(scene->slow_ms);
+    return poll == scene->stop_at ||
+           (scene->stop_after > 0 && scene->written.checkpoint.steps_done == scene->stop_after);
 }
 
 static void on_checkpoint(void *context, const struct wire_checkpoint_written *written)
 {
     struct scene *scene = context;
+    assert_int_equal(access(written->path, R_OK), 0);
+    scene->checkpoints++;
     scene->written = *written;
 }
 
+/* From the first on in every attempt. */
 static void on_epoch(void *context, const struct wire_epoch *epoch)
 {
     struct scene *scene = context;
-    scene->epochs = epoch->number;
-    scene->last = *epoch;
+    assert_int_equal(epoch->number, ++scene->epochs);
+    assert_true(epoch->number <= EPOCHS);
+    scene->reports[epoch->number - 1] = scene->last = *epoch;
+    if (epoch->number == scene->slow_epoch)
+        pass_time(scene->slow_ms);
 }
 
 static void scene_init(void **state, struct scene *scene, const char *name)
@@ -104,7 +138,7 @@ static enum wire_outcome run_until(struct scene *scene, const struct wire_task *
                                           .on_checkpoint = on_checkpoint};
     struct wire_result result;
     struct error error = {0};
-    scene->polls = 0;
+    scene->polls = scene->epochs = scene->checkpoints = 0;
     scene->stop_at = stop_at;
     assert_int_equal(wire_task_validate(task, NULL), 0);
     trainer_run(scene->trainer, task, &events, &result);
@@ -237,6 +271,85 @@ static void test_adamw_in_bf16(void **state)
     interrupted_training_ends_with_the_same_weights(state, &task);
 }
 
+static void test_a_checkpoint_is_written_when_it_is_time_and_replaces_the_one_before(void **state)
+{
+    struct scene scene;
+    scene_init(state, &scene, "periodic");
+    struct wire_task task = small_task();
+    task.checkpoint_seconds = 1;
+    scene.slow_poll = 8;
+    scene.slow_ms = 1050;
+    assert_int_equal(run_until(&scene, &task, 17), WIRE_OUTCOME_RETURNED);
+    assert_true(scene.checkpoints >= 3); /* at polls 8 and 16, and when it was stopped */
+    assert_int_equal(files_in(scene.directory), 1);
+    task.checkpoint_seconds = 0; /* never */
+    scene.slow_poll = 16;
+    assert_int_equal(unlink(scene.written.path), 0);
+    assert_int_equal(run_until(&scene, &task, UINT64_MAX), WIRE_OUTCOME_DONE);
+    assert_int_equal(scene.checkpoints, 0);
+    scene_release(&scene);
+}
+
+static void test_no_checkpoint_stays_of_a_task_that_is_done(void **state)
+{
+    struct scene scene;
+    scene_init(state, &scene, "done");
+    struct wire_task task = small_task();
+    task.checkpoint_seconds = 1;
+    scene.slow_poll = 20;
+    scene.slow_ms = 1050;
+    assert_int_equal(run_until(&scene, &task, UINT64_MAX), WIRE_OUTCOME_DONE);
+    assert_true(scene.checkpoints >= 1);
+    assert_int_equal(files_in(scene.directory), 0);
+    scene_release(&scene);
+}
+
+/* Timing moves the weights: who is stopped there has all training behind it. */
+static void test_training_is_saved_before_steps_are_timed(void **state)
+{
+    struct scene scene;
+    scene_init(state, &scene, "timing");
+    struct wire_task task = small_task();
+    const uint64_t steps = task.epochs * task.train_images / task.recipe.batch;
+    task.checkpoint_seconds = 3600;
+    scene.slow_epoch = task.epochs;
+    scene.slow_ms = 1000 * TRAINER_TIMING_CHECKPOINT_S + 50;
+    scene.stop_after = steps;
+    assert_int_equal(run_until(&scene, &task, UINT64_MAX), WIRE_OUTCOME_RETURNED);
+    assert_int_equal(scene.checkpoints, 1);
+    continue_task(&scene, &task);
+    scene.stop_after = scene.slow_epoch = 0;
+    const struct scene before = scene;
+    assert_int_equal(run_until(&scene, &task, UINT64_MAX), WIRE_OUTCOME_DONE);
+    assert_int_equal(scene.epochs, task.epochs);
+    for (uint32_t i = 0; i < task.epochs; i++) {
+        assert_true(scene.reports[i].train_loss == before.reports[i].train_loss);
+        assert_true(scene.reports[i].validation_loss == before.reports[i].validation_loss);
+        assert_true(scene.reports[i].seconds == before.reports[i].seconds); /* not trained again */
+    }
+    scene_release(&scene);
+}
+
+/* In the middle of an evaluation, too. */
+static void test_an_evaluation_that_was_stopped_is_made_again(void **state)
+{
+    struct scene whole, parts;
+    scene_init(state, &whole, "unstopped");
+    scene_init(state, &parts, "stopped");
+    struct wire_task task = rich_task();
+    assert_int_equal(run_until(&whole, &task, UINT64_MAX), WIRE_OUTCOME_DONE);
+    assert_int_equal(run_until(&parts, &task, STEPS_PER_EPOCH), WIRE_OUTCOME_RETURNED);
+    assert_int_equal(parts.written.checkpoint.steps_done, STEPS_PER_EPOCH);
+    continue_task(&parts, &task);
+    assert_int_equal(run_until(&parts, &task, UINT64_MAX), WIRE_OUTCOME_DONE);
+    for (size_t i = 0; i < EPOCHS; i++) {
+        assert_true(parts.reports[i].train_loss == whole.reports[i].train_loss);
+        assert_true(parts.reports[i].validation_loss == whole.reports[i].validation_loss);
+    }
+    scene_release(&whole);
+    scene_release(&parts);
+}
+
 /* A checkpoint that cannot be used is said, and training begins anew. */
 static void test_a_checkpoint_of_another_task_is_not_used(void **state)
 {
@@ -266,6 +379,10 @@ int main(void)
         FIXTURE_TEST(test_sgd),
         FIXTURE_TEST(test_rmsprop_in_micro_batches),
         FIXTURE_TEST(test_adamw_in_bf16),
+        FIXTURE_TEST(test_a_checkpoint_is_written_when_it_is_time_and_replaces_the_one_before),
+        FIXTURE_TEST(test_no_checkpoint_stays_of_a_task_that_is_done),
+        FIXTURE_TEST(test_training_is_saved_before_steps_are_timed),
+        FIXTURE_TEST(test_an_evaluation_that_was_stopped_is_made_again),
         FIXTURE_TEST(test_a_checkpoint_of_another_task_is_not_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 
 #include "tests/unit/worker/task.h"
 
+#include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,9 +17,21 @@ struct record {
     uint32_t epochs;
     struct wire_epoch first_epoch, last_epoch;
     uint64_t progress_calls, steps_done, steps_total;
-    uint32_t notes;
+    uint32_t notes, threads;
     char note[512];
 };
+
+/* Of this process. */
+static uint32_t count_threads(void)
+{
+    uint32_t count = 0;
+    DIR *entries = opendir("/proc/self/task");
+    assert_non_null(entries);
+    for (const struct dirent *entry; (entry = readdir(entries));)
+        count += entry->d_name[0] != '.';
+    closedir(entries);
+    return count;
+}
 
 struct bench {
     struct catalog *catalog;
@@ -44,6 +57,7 @@ static void on_epoch(void *context, const struct wire_epoch *epoch)
     if (record->epochs == 1)
         record->first_epoch = *epoch;
     record->last_epoch = *epoch;
+    record->threads = count_threads();
 }
 
 static void on_note(void *context, const char *text)
@@ -54,7 +68,8 @@ static void on_note(void *context, const char *text)
 }
 
 /* Writes the data set where it is not there yet. */
-static void bench_init(void **state, struct bench *bench, size_t memory_bytes_max)
+static void bench_init_with(void **state, struct bench *bench, size_t memory_bytes_max,
+                            bool prefetch)
 {
     *bench = (struct bench){0};
     char path[FILE_PATH_SIZE];
@@ -68,8 +83,14 @@ static void bench_init(void **state, struct bench *bench, size_t memory_bytes_ma
                                           backend_onednn() ? backend_onednn() : backend_reference(),
                                       .catalog = bench->catalog,
                                       .cache_directory = path,
-                                      .memory_bytes_max = memory_bytes_max};
+                                      .memory_bytes_max = memory_bytes_max,
+                                      .prefetch = prefetch};
     assert_int_equal(trainer_new(&options, &bench->trainer, NULL), 0);
+}
+
+static void bench_init(void **state, struct bench *bench, size_t memory_bytes_max)
+{
+    bench_init_with(state, bench, memory_bytes_max, false);
 }
 
 static void bench_release(struct bench *bench)
@@ -152,7 +173,10 @@ static void test_each_epoch_has_other_batches(void **state)
     task.epochs = 2;
     struct wire_result result = bench_run(&bench, &task);
     assert_int_equal(result.outcome, WIRE_OUTCOME_DONE);
-    assert_true(bench.record.first_epoch.train_loss != bench.record.last_epoch.train_loss);
+    const double first = bench.record.first_epoch.train_loss,
+                 last = bench.record.last_epoch.train_loss;
+    assert_true(first != last);
+    assert_true(last < 1.2 * first && first < 1.2 * last); /* each over its own images */
     bench_release(&bench);
 }
 
@@ -275,6 +299,60 @@ static void test_a_network_learns_progressively(void **state)
     bench_release(&bench);
 }
 
+static void test_batches_made_ahead_give_the_same_numbers(void **state)
+{
+    struct bench bench, ahead;
+    bench_init(state, &bench, 0);
+    bench_init_with(state, &ahead, 0, true);
+    struct wire_task task = progressive_task(6, 8);
+    task.recipe.flip = true;
+    task.recipe.crop_area_min = 0.5;
+    const struct wire_result without = bench_run(&bench, &task), with = bench_run(&ahead, &task);
+    assert_true(with.loss == without.loss && with.accuracy == without.accuracy);
+    assert_true(ahead.record.last_epoch.train_loss == bench.record.last_epoch.train_loss);
+    assert_int_equal(ahead.record.threads, bench.record.threads + 1);
+    bench_release(&bench);
+    bench_release(&ahead);
+}
+
+/* Not in the one that begins with the next step. */
+static void test_an_epoch_is_evaluated_in_the_stage_that_it_ended_in(void **state)
+{
+    struct bench bench;
+    bench_init(state, &bench, 0);
+    struct wire_task task = progressive_task(6, 8), other = progressive_task(6, 12);
+    task.epochs = other.epochs = 2;
+    assert_int_equal(bench_run(&bench, &task).outcome, WIRE_OUTCOME_DONE);
+    const struct wire_epoch first = bench.record.first_epoch, last = bench.record.last_epoch;
+    assert_int_equal(bench_run(&bench, &other).outcome, WIRE_OUTCOME_DONE);
+    assert_true(bench.record.first_epoch.train_loss == first.train_loss);
+    assert_true(bench.record.first_epoch.validation_loss == first.validation_loss);
+    assert_true(bench.record.last_epoch.validation_loss != last.validation_loss);
+    bench_release(&bench);
+}
+
+/* Larger than the last: found when it begins. */
+static void test_a_stage_amid_the_others_that_does_not_fit_ends_as_out_of_memory(void **state)
+{
+    struct bench bench;
+    bench_init(state, &bench, 1);
+    struct wire_task small = progressive_task(8, 8), large = progressive_task(8, 32);
+    const uint64_t small_bytes = bench_run(&bench, &small).memory_needed_bytes;
+    const uint64_t large_bytes = bench_run(&bench, &large).memory_needed_bytes;
+    bench_release(&bench);
+    bench_init(state, &bench, (small_bytes + large_bytes) / 2);
+    struct wire_task task = progressive_task(8, 8);
+    task.recipe.stage_count = 3;
+    task.recipe.stages[1].image_size = 32;
+    task.recipe.stages[2].image_size = 8;
+    struct wire_result result = bench_run(&bench, &task);
+    assert_int_equal(result.outcome, WIRE_OUTCOME_OUT_OF_MEMORY);
+    assert_int_equal(result.memory_needed_bytes, large_bytes);
+    assert_true(bench.record.steps_done >= 10);
+    assert_int_equal(bench_run(&bench, &small).outcome, WIRE_OUTCOME_DONE);
+    bench_release(&bench);
+}
+
 /* Rather than after half of the training. */
 static void test_a_last_stage_that_does_not_fit_is_found_before_training(void **state)
 {
@@ -346,6 +424,9 @@ int main(void)
         FIXTURE_TEST(test_a_batch_in_parts_trains_too),
         FIXTURE_TEST(test_images_are_resized_to_the_recipes_size),
         FIXTURE_TEST(test_a_network_learns_progressively),
+        FIXTURE_TEST(test_batches_made_ahead_give_the_same_numbers),
+        FIXTURE_TEST(test_an_epoch_is_evaluated_in_the_stage_that_it_ended_in),
+        FIXTURE_TEST(test_a_stage_amid_the_others_that_does_not_fit_ends_as_out_of_memory),
         FIXTURE_TEST(test_a_last_stage_that_does_not_fit_is_found_before_training),
         FIXTURE_TEST(test_data_that_cannot_be_used_ends_as_failed),
         FIXTURE_TEST(test_truncated_images_end_as_failed_and_are_named),
