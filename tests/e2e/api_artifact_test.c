@@ -215,7 +215,12 @@ static void test_next_lease_names_the_checkpoint_until_it_is_of_no_use(void **st
     assert_memory_equal(next.checkpoint.sha256, second.sha256, SHA256_SIZE);
     assert_true(is_there(process, &second, "second"));
     result = fake_result(&next);
+    result.step_time.contended = true;
     assert_int_equal(fake_worker_result(process, "w", &next, &result, &accepted), 200);
+    struct answer shown = get(process, "/v1/searches/1/candidates/0");
+    assert_true(json_is_true(member(&shown, "timing.contended")));
+    assert_true(json_is_true(member(&shown, "attempts.1.timing.contended")));
+    answer_release(&shown);
     assert_false(is_there(process, &second, "second"));
     assert_true(files_become(process, 0));
 }

@@ -51,6 +51,7 @@ static void test_candidate_shows_its_attempt_epochs_and_stage_table(void **state
     assert_near(number_at(&shown, "timing.baseline_seconds"), 0.005, 1e-12);
     assert_near(number_at(&shown, "step_time"), number_at(&shown, "timing.median_seconds") / 0.005,
                 1e-9);
+    assert_true(json_is_false(member(&shown, "timing.contended")));
     assert_true(is_null_at(&shown, "running"));
     assert_int_equal(json_array_size(member(&shown, "attempts")), 1);
     assert_string_equal(text_at(&shown, "attempts.0.worker"), "w");

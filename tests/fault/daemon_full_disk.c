@@ -126,6 +126,20 @@ static int64_t search_count(const struct rig *rig)
     return count;
 }
 
+/* A checkpoint is refused, and leaves nothing. */
+static void assert_no_room_for_a_file(const struct rig *rig)
+{
+    static const char path[] = "/worker/v1/artifacts/"
+                               "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    struct answer answer =
+        call(&rig->daemon,
+             &(struct call){.method = "PUT", .path = path, .body = "abc", .body_bytes = 3});
+    assert_true(answer.status == 507 || answer.status == 503);
+    assert_non_null(answer_header(&answer, "Retry-After"));
+    answer_release(&answer);
+    assert_int_equal(status_of(rig, path), 404);
+}
+
 /* Fills the disk until the keeper of the ledger is refused, and then for a while more. */
 static void keep_full(struct rig *rig)
 {
@@ -141,6 +155,7 @@ static void keep_full(struct rig *rig)
         answer = watch_get(&rig->daemon, "/healthz");
         answer_release(&answer);
         assert_int_equal(status_of(rig, "/readyz"), 503);
+        assert_no_room_for_a_file(rig);
         answer = try_to_submit(rig);
         assert_unavailable(&answer);
         assert_int_equal(search_count(rig), 2);
