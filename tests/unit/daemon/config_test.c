@@ -11,14 +11,16 @@
 
 #include <cmocka.h>
 
-enum { ARGUMENTS_MAX = 10 };
+enum { ARGUMENTS_MAX = 20 };
 
 static int parse(const char *const *words, struct config *ret_config, struct error *error)
 {
     char *argv[ARGUMENTS_MAX] = {(char *)"archscoutd"};
     int argc = 1;
-    for (; words[argc - 1]; argc++)
+    for (; words[argc - 1]; argc++) {
+        assert_true(argc < ARGUMENTS_MAX);
         argv[argc] = (char *)words[argc - 1];
+    }
     return config_parse(argc, argv, "/home/a", NULL, ret_config, error);
 }
 
@@ -32,6 +34,9 @@ static void test_defaults(void **state)
     assert_string_equal(config.state, "/home/a/.local/state/archscout");
     assert_false(config.local_worker);
     assert_int_equal(config.lease_seconds, 0);
+    assert_int_equal(config.checkpoint_seconds, 60);
+    assert_int_equal(config.checkpoint_mib_max, 1024);
+    assert_int_equal(config.artifacts_mib_max, 16384);
 }
 
 static void test_state_follows_xdg_and_the_option(void **state)
@@ -55,15 +60,20 @@ static void test_all_options_are_read(void **state)
     struct config config;
     struct error error;
     (void)state;
-    assert_int_equal(parse((const char *const[]){"--listen", "[::1]:1", "--local-worker", "--slots",
-                                                 "3", "--data", "/d", "--lease-seconds=5", NULL},
-                           &config, &error),
-                     0);
+    assert_int_equal(
+        parse((const char *const[]){"--listen", "[::1]:1", "--local-worker", "--slots", "3",
+                                    "--data", "/d", "--lease-seconds=5", "--checkpoint-seconds",
+                                    "0", "--checkpoint-mib", "7", "--checkpoints-mib", "9", NULL},
+              &config, &error),
+        0);
     assert_string_equal(config.listen, "[::1]:1");
     assert_true(config.local_worker);
     assert_int_equal(config.slots, 3);
     assert_string_equal(config.data, "/d");
     assert_int_equal(config.lease_seconds, 5);
+    assert_int_equal(config.checkpoint_seconds, 0);
+    assert_int_equal(config.checkpoint_mib_max, 7);
+    assert_int_equal(config.artifacts_mib_max, 9);
 }
 
 static void test_wrong_command_lines_are_refused_with_a_message(void **state)
@@ -80,6 +90,9 @@ static void test_wrong_command_lines_are_refused_with_a_message(void **state)
         {{"--slots", "2"}, "--local-worker"},
         {{"--data", "/d"}, "--local-worker"},
         {{"--lease-seconds", "-1"}, "--lease-seconds"},
+        {{"--checkpoint-seconds", "x"}, "--checkpoint-seconds"},
+        {{"--checkpoint-mib", "0"}, "--checkpoint-mib"},
+        {{"--checkpoints-mib", ""}, "--checkpoints-mib"},
         {{"extra"}, "extra"},
     };
     (void)state;
