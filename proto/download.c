@@ -1,10 +1,11 @@
 #include "proto/download.h"
 
-#include <assert.h>
+#include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,13 +111,28 @@ static size_t on_header(char *line, size_t size, size_t count, void *context)
     return length;
 }
 
+/* Reads digits and the character behind them ('\0': the end), and moves past both. */
+static bool take_number(const char **text, char behind, uint64_t *ret_number)
+{
+    char *end = NULL;
+    errno = 0;
+    if (!isdigit((unsigned char)**text))
+        return false;
+    *ret_number = strtoull(*text, &end, 10);
+    *text = end + (behind != '\0');
+    return errno == 0 && *end == behind;
+}
+
 /* "bytes FIRST-LAST/TOTAL" with FIRST where the file ends. */
 static int judge_range(struct download *download)
 {
+    static const char unit[] = "bytes ";
+    const char *at = download->range + sizeof unit - 1;
     uint64_t first = 0, last = 0, total = 0;
-    if (sscanf(download->range, "bytes %" SCNu64 "-%" SCNu64 "/%" SCNu64, &first, &last, &total) <
-            3 ||
-        first != download->offset || last < first || last >= total)
+    if (strncasecmp(download->range, unit, sizeof unit - 1) != 0 ||
+        !take_number(&at, '-', &first) || !take_number(&at, '/', &last) ||
+        !take_number(&at, '\0', &total) || first != download->offset || last < first ||
+        last >= total)
         return fail(download, -EBADMSG, "the server sends another part than was asked for");
     download->total = total;
     return 0;
