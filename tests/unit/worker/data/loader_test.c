@@ -10,6 +10,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -310,6 +311,28 @@ static void test_the_thread_changes_nothing(void **state)
     loading_release(&loading);
 }
 
+/* What is prepared then is of the order before, and not taken for a batch of the new one. */
+static void test_an_epoch_can_begin_while_a_batch_is_prepared(void **state)
+{
+    static struct filled expected, filled;
+    struct loading loading;
+    loading_init(state, &loading, &everything, LARGE, 4);
+    struct loader *threaded = threaded_loader(&loading, &everything, LARGE, 4);
+    loader_start_epoch(loading.loader, 0);
+    fill_train(loading.loader, 1, &expected);
+    for (int i = 0; i < 30; i++) {
+        loader_start_epoch(threaded, 0);
+        fill_train(threaded, 0, &filled); /* the next one is asked for */
+        loader_start_epoch(threaded, 1);
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        loader_start_epoch(threaded, 0);
+        fill_train(threaded, 1, &filled);
+        assert_memory_equal(&filled, &expected, sizeof filled);
+    }
+    loader_free(threaded);
+    loading_release(&loading);
+}
+
 /* Left at any point, also while something is being prepared. */
 static void test_a_loader_can_be_freed_at_any_point(void **state)
 {
@@ -442,6 +465,7 @@ int main(void)
         FIXTURE_TEST(test_all_held_out_images_come_in_order_and_unaugmented),
         FIXTURE_TEST(test_augmented_and_resized_values_equal_a_plain_computation),
         FIXTURE_TEST(test_the_thread_changes_nothing),
+        FIXTURE_TEST(test_an_epoch_can_begin_while_a_batch_is_prepared),
         FIXTURE_TEST(test_a_loader_can_be_freed_at_any_point),
         FIXTURE_TEST(test_an_epoch_continues_at_any_step),
         FIXTURE_TEST(test_stages_can_be_changed_between_steps),
