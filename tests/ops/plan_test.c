@@ -169,6 +169,25 @@ static void test_state_names_are_there_as_the_recipe_has_them(void **state)
     session_close(&session);
 }
 
+static void test_averages_begin_with_the_initial_values(void **state)
+{
+    const struct plan_options options = full_options(OPTIMIZER_SGD);
+    struct session session = session_open(*state, &options);
+    for (size_t i = 0; i < plan_tensor_count(session.plan); i++) {
+        struct tensor_info info;
+        char average[80];
+        size_t count = 0;
+        plan_tensor_info(session.plan, i, &info);
+        snprintf(average, sizeof average, "ema:%s", info.name);
+        float *values = session_tensor(&session, info.name, &count);
+        float *averages = session_tensor(&session, average, &count);
+        assert_memory_equal(averages, values, count * sizeof *values);
+        free(values);
+        free(averages);
+    }
+    session_close(&session);
+}
+
 /* The averages of one weight and one statistic, followed in doubles. */
 static void test_averages_follow_weights_and_statistics(void **state)
 {
@@ -466,6 +485,7 @@ static int run_on(const struct backend *backend)
         ON_BACKEND(test_two_runs_are_the_same_to_the_bit),
         ON_BACKEND(test_a_plan_interrupted_at_any_step_goes_on_to_the_same_bits),
         ON_BACKEND(test_state_names_are_there_as_the_recipe_has_them),
+        ON_BACKEND(test_averages_begin_with_the_initial_values),
         ON_BACKEND(test_averages_follow_weights_and_statistics),
         ON_BACKEND(test_evaluation_uses_the_averages_and_drops_nothing),
         ON_BACKEND(test_masks_change_with_the_step_and_gradients_use_the_next_ones),

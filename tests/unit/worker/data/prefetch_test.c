@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <time.h>
 
 #include <pthread.h>
 #include <semaphore.h>
@@ -98,11 +99,48 @@ static void test_what_is_dropped_is_gone_and_leaving_waits(void **state)
     prefetch_free(NULL);
 }
 
+struct slow_tally {
+    sem_t begun;
+    bool over;
+};
+
+static void run_slowly(void *context, const struct prefetch_work *work)
+{
+    (void)work;
+    struct slow_tally *tally = context;
+    sem_post(&tally->begun);
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    tally->over = true;
+}
+
+/* The caller may change what the work reads as soon as these return. */
+static void test_what_is_under_way_is_waited_for(void **state)
+{
+    (void)state;
+    struct slow_tally tally = {.over = false};
+    struct prefetch *prefetch;
+    const struct prefetch_work work = {.index = 1}, other = {.index = 2};
+    assert_int_equal(sem_init(&tally.begun, 0, 0), 0);
+    assert_int_equal(prefetch_new(run_slowly, &tally, &prefetch, NULL), 0);
+    for (int way = 0; way < 3; way++) {
+        tally.over = false;
+        prefetch_ask(prefetch, &work);
+        assert_int_equal(sem_wait(&tally.begun), 0);
+        if (way == 0)
+            prefetch_drop(prefetch);
+        else
+            assert_int_equal(prefetch_take(prefetch, way == 1 ? &work : &other), way == 1);
+        assert_true(tally.over);
+    }
+    prefetch_free(prefetch);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_was_asked_for_is_taken),
         cmocka_unit_test(test_other_work_is_not_taken),
+        cmocka_unit_test(test_what_is_under_way_is_waited_for),
         cmocka_unit_test(test_what_is_dropped_is_gone_and_leaving_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
