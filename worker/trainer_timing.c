@@ -45,7 +45,8 @@ static int time_round(struct run *run, uint32_t round, struct step_summary *ret_
     return 0;
 }
 
-/* Times rounds until one is steady, and keeps the steadiest of them and `summary`. */
+/* Times rounds until one is steady, and keeps the steadiest of them and `summary`. Numbers that grow out of bounds in a round,
+ * where nothing is learnt any more, end it: what was timed before still holds. */
 static int time_until_steady(struct run *run, struct step_summary *summary, struct error *error)
 {
     for (uint32_t round = 0; round < TRAINER_ROUNDS; round++) {
@@ -53,6 +54,8 @@ static int time_until_steady(struct run *run, struct step_summary *summary, stru
             return 0;
         struct step_summary again;
         int r = time_round(run, round, &again, error);
+        if (r == -EDOM && summary->blocks > 0)
+            return 0;
         if (r < 0)
             return r;
         bool steadier = again.spread_s * summary->median_s < summary->spread_s * again.median_s;
