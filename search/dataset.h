@@ -20,7 +20,8 @@ struct dataset {
     uint64_t test_images;
 };
 
-/* The well-known ones: "fashion-mnist", "mnist", "cifar10", "cifar100". NULL where unknown. */
+/* The well-known ones: "fashion-mnist", "mnist", "cifar10", "cifar100", "eurosat" (as
+ * `archscout dataset add` makes it). NULL where unknown. */
 const struct dataset *dataset_known(const char *name);
 const struct dataset *dataset_known_at(size_t index); /* sorted by name; NULL past the end */
 

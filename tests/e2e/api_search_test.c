@@ -354,8 +354,8 @@ static void test_health_and_catalogues_answer(void **state)
     assert_string_equal(text_at(&health, "version"), ARCHSCOUT_VERSION);
     assert_string_equal(text_at(&ready, "status"), "ready");
     assert_true(json_array_size(member(&datasets, "datasets")) >= 4);
-    assert_string_equal(text_at(&datasets, "datasets.2.name"), "fashion-mnist");
-    assert_int_equal(integer_at(&datasets, "datasets.2.train_images"), 60000);
+    assert_string_equal(text_at(&datasets, "datasets.3.name"), "fashion-mnist");
+    assert_int_equal(integer_at(&datasets, "datasets.3.train_images"), 60000);
     assert_true(json_array_size(member(&presets, "presets")) >= 16);
     assert_int_equal(json_array_size(member(&workers, "workers")), 0);
     answer_release(&health);

@@ -226,7 +226,7 @@ static void test_worker_is_shown_with_its_work(void **state)
     assert_int_equal(integer_at(&shown, "workers.0.slots.1.steps_done"), 62);
     answer_release(&shown);
     struct answer datasets = get(process, "/v1/datasets");
-    assert_int_equal(integer_at(&datasets, "datasets.2.workers"), 1);
+    assert_int_equal(integer_at(&datasets, "datasets.3.workers"), 1);
     answer_release(&datasets);
 }
 

@@ -17,7 +17,7 @@ static void test_known_data_sets_are_valid_sorted_and_found(void **state)
         assert_ptr_equal(dataset_known(dataset->name), dataset);
         assert_true(count == 0 || strcmp(dataset_known_at(count - 1)->name, dataset->name) < 0);
     }
-    assert_int_equal(count, 4);
+    assert_int_equal(count, 5);
     assert_null(dataset_known("imagenet"));
     assert_int_equal(dataset_known("fashion-mnist")->image_channels, 1);
     assert_int_equal(dataset_known("cifar100")->classes, 100);
