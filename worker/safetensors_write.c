@@ -117,10 +117,10 @@ int safetensors_declare(struct safetensors_writer *writer, const struct safetens
         return error_set(error, -EFBIG, "",
                          "%.300s: would be larger than %llu bytes, or have too many tensors",
                          writer->path, (unsigned long long)writer->bytes_max);
+    const json_int_t end = (json_int_t)writer->declared_bytes + (json_int_t)bytes;
     json_t *entry =
         json_pack("{s:s, s:o, s:[I, I]}", "dtype", safetensors_type_name(tensor->type), "shape",
-                  shape_of(tensor), "data_offsets", (json_int_t)writer->declared_bytes,
-                  (json_int_t)(writer->declared_bytes + bytes));
+                  shape_of(tensor), "data_offsets", (json_int_t)writer->declared_bytes, end);
     if (!entry)
         return fail(writer, -ENOMEM, error);
     if (json_object_set_new(writer->header, tensor->name, entry) < 0)

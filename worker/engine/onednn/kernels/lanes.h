@@ -62,7 +62,8 @@ KERNEL_INLINE void store_map(mapped *map, size_t i, lanes value)
 /* The instruction's result but for subnormal floats, which it takes for zero. A NaN keeps a bit that says so. */
 KERNEL_INLINE void store_map(mapped *map, size_t i, lanes value)
 {
-    const uint_lanes bits = (uint_lanes)value, is_nan = (uint_lanes)(value != value);
+    const uint_lanes bits = (uint_lanes)value;
+    const uint_lanes is_nan = (uint_lanes)((bits & 0x7fffffff) > 0x7f800000);
     const uint_lanes rounded = bits + 0x7fff + ((bits >> 16) & 1);
     const uint_lanes chosen = (is_nan & (bits | 0x400000)) | (~is_nan & rounded);
     ((short_lanes *)map)[i] = __builtin_convertvector(chosen >> 16, short_lanes);
