@@ -1,0 +1,107 @@
+/* What lets a kernel's body be compiled twice: by nvcc for the device, and by a C compiler for tests that run its index
+ * arithmetic, its order of sums and its rounding where there is no device. Headers named *_body.h are written on this. */
+#ifndef KERNELS_PORTABLE_H
+#define KERNELS_PORTABLE_H
+
+#include <math.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __CUDACC__
+#define KERNEL_BODY __host__ __device__ static inline
+#else
+#define KERNEL_BODY static inline
+#endif
+
+/* Before a loop whose loads should be on their way together. */
+#ifdef __CUDA_ARCH__
+#define KERNEL_UNROLL _Pragma("unroll 4")
+#else
+#define KERNEL_UNROLL
+#endif
+
+/* 16 bytes, read and written by one instruction. */
+enum { QUAD_FLOATS = 4, OCTET_HALVES = 8 };
+
+struct quad {
+    float v[QUAD_FLOATS];
+} __attribute__((aligned(16)));
+
+/* Values of bfloat16. */
+struct octet {
+    uint16_t v[OCTET_HALVES];
+} __attribute__((aligned(16)));
+
+struct half_quad {
+    uint16_t v[QUAD_FLOATS];
+} __attribute__((aligned(8)));
+
+/* Floats first .. first + 3 of an array of `count`, aligned to 16 bytes; 0 for those beyond its end. */
+KERNEL_BODY struct quad quad_load(const float *values, size_t first, size_t count)
+{
+    struct quad quad = {{0, 0, 0, 0}};
+    if (first + QUAD_FLOATS <= count)
+        return *(const struct quad *)(const void *)(values + first);
+    for (size_t i = 0; i < QUAD_FLOATS; i++)
+        if (first + i < count)
+            quad.v[i] = values[first + i];
+    return quad;
+}
+
+/* Those beyond `count` are not written. */
+KERNEL_BODY void quad_store(float *values, size_t first, size_t count, struct quad quad)
+{
+    if (first + QUAD_FLOATS <= count) {
+        *(struct quad *)(void *)(values + first) = quad;
+        return;
+    }
+    for (size_t i = 0; i < QUAD_FLOATS; i++)
+        if (first + i < count)
+            values[first + i] = quad.v[i];
+}
+
+KERNEL_BODY uint32_t bits_of(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits;
+}
+
+KERNEL_BODY float float_of_bits(uint32_t bits)
+{
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* The upper half of a float's bits, rounded to nearest, to even; a NaN stays one. */
+KERNEL_BODY uint16_t bfloat_of(float value)
+{
+    const uint32_t bits = bits_of(value);
+    if (value != value)
+        return (uint16_t)((bits >> 16) | 0x40u);
+    return (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+KERNEL_BODY float float_of_bfloat(uint16_t half)
+{
+    return float_of_bits((uint32_t)half << 16);
+}
+
+/* Sums of a block are made by a tree: at every level the upper half of `active` values is added to the lower one, by all
+ * threads at once, until one is left. Between two levels the block waits. */
+KERNEL_BODY uint32_t tree_half(uint32_t active)
+{
+    return (active + 1) / 2;
+}
+
+KERNEL_BODY void tree_level(double *sums, uint32_t thread, uint32_t active)
+{
+    const uint32_t half = tree_half(active);
+    if (thread + half < active)
+        sums[thread] += sums[thread + half];
+}
+
+#endif

@@ -1,0 +1,95 @@
+#include "tests/unit/kernels/runner.h"
+
+#include "kernels/device.h"
+#include "tests/unit/kernels/array.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+bool runner_ready(void)
+{
+    struct error error = {{0}, {0}};
+    if (device_check(&error) == 0)
+        return true;
+    printf("SKIP: %s\n", error.message);
+    return false;
+}
+
+static void *device_new(const void *from, size_t bytes)
+{
+    struct error error = {{0}, {0}};
+    void *buffer = NULL;
+    if (device_buffer_new(bytes, &buffer, &error) < 0 ||
+        (from && device_write(buffer, from, bytes, &error) < 0))
+        fail_msg("%s", error.message);
+    return buffer;
+}
+
+/* An array on the device, its guard too. NULL stays NULL. */
+static void *mirror(const void *array)
+{
+    return array ? device_new(array, array_bytes(array) + ARRAY_GUARD_BYTES) : NULL;
+}
+
+static void bring_back(void *device, void *ret_to, size_t bytes)
+{
+    struct error error = {{0}, {0}};
+    if (device_read(ret_to, device, bytes, &error) < 0)
+        fail_msg("%s", error.message);
+    device_buffer_free(device);
+}
+
+/* What the kernels made of a mirrored array. */
+static void unmirror(void *device, void *array)
+{
+    if (array)
+        bring_back(device, array, array_bytes(array) + ARRAY_GUARD_BYTES);
+}
+
+void run_optimizer(enum optimizer_kind kind, const struct optimizer_arena *arena,
+                   const struct optimizer_constants *constants, const struct step_control *control)
+{
+    struct optimizer_arena there = *arena;
+    float *gradients = mirror(arena->gradients);
+    struct step_control *device_control = device_new(control, sizeof *control);
+    there.values = mirror(arena->values);
+    there.gradients = gradients;
+    there.states[0] = mirror(arena->states[0]);
+    there.states[1] = mirror(arena->states[1]);
+    there.averages = mirror(arena->averages);
+    there.halves = mirror(arena->halves);
+    assert_int_equal(optimizer_launch(kind, &there, constants, device_control, NULL), 0);
+    unmirror(there.values, arena->values);
+    unmirror(there.states[0], arena->states[0]);
+    unmirror(there.states[1], arena->states[1]);
+    unmirror(there.averages, arena->averages);
+    unmirror(there.halves, arena->halves);
+    device_buffer_free(gradients);
+    device_buffer_free(device_control);
+}
+
+void run_halves(const float *values, uint16_t *ret_halves, size_t count)
+{
+    float *there = mirror(values);
+    uint16_t *halves = mirror(ret_halves);
+    assert_int_equal(halves_launch(there, halves, count, NULL), 0);
+    unmirror(halves, ret_halves);
+    device_buffer_free(there);
+}
+
+void run_gradient_norm(const struct gradient_norm *norm, struct step_control *control)
+{
+    struct gradient_norm there = *norm;
+    float *gradients = mirror(norm->gradients);
+    struct step_control *device_control = device_new(control, sizeof *control);
+    there.gradients = gradients;
+    there.partials = device_new(NULL, GRADIENT_NORM_BLOCKS_MAX * sizeof *there.partials);
+    assert_int_equal(gradient_norm_launch(&there, device_control, NULL), 0);
+    bring_back(device_control, control, sizeof *control);
+    device_buffer_free(there.partials);
+    device_buffer_free(gradients);
+}

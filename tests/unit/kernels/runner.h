@@ -1,0 +1,23 @@
+/* Where the kernels of a test run. A test is linked with one of two: runner_host.c goes through grid, blocks and threads of
+ * the kernels' bodies in loops, tests/gpu/runner_device.c launches them on a device. Arrays are array.h's, in ordinary
+ * memory, for both. */
+#ifndef TESTS_UNIT_KERNELS_RUNNER_H
+#define TESTS_UNIT_KERNELS_RUNNER_H
+
+#include "kernels/gradient_norm.h"
+#include "kernels/optimizer.h"
+
+#include <stdbool.h>
+
+enum { RUNNER_SKIPPED = 77 };
+
+/* False, with the reason printed, where there is nothing to run on. */
+bool runner_ready(void);
+
+void run_optimizer(enum optimizer_kind kind, const struct optimizer_arena *arena,
+                   const struct optimizer_constants *constants, const struct step_control *control);
+void run_halves(const float *values, uint16_t *ret_halves, size_t count);
+/* partials are the runner's. */
+void run_gradient_norm(const struct gradient_norm *norm, struct step_control *control);
+
+#endif
