@@ -4,6 +4,7 @@
 #ifndef TESTS_UNIT_KERNELS_RUNNER_H
 #define TESTS_UNIT_KERNELS_RUNNER_H
 
+#include "kernels/cross_entropy.h"
 #include "kernels/gradient_norm.h"
 #include "kernels/optimizer.h"
 
@@ -19,5 +20,8 @@ void run_optimizer(enum optimizer_kind kind, const struct optimizer_arena *arena
 void run_halves(const float *values, uint16_t *ret_halves, size_t count);
 /* partials are the runner's. */
 void run_gradient_norm(const struct gradient_norm *norm, struct step_control *control);
+/* images are the runner's; *ret_sum is read where options->first is false. */
+void run_cross_entropy(const struct cross_entropy_options *options,
+                       const struct cross_entropy *loss);
 
 #endif

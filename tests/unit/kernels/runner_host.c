@@ -1,7 +1,10 @@
 #include "tests/unit/kernels/runner.h"
 
+#include "kernels/cross_entropy_body.h"
 #include "kernels/gradient_norm_body.h"
 #include "kernels/optimizer_body.h"
+
+#include <stdlib.h>
 
 bool runner_ready(void)
 {
@@ -45,4 +48,46 @@ void run_gradient_norm(const struct gradient_norm *norm, struct step_control *co
     for (uint32_t thread = 0; thread < GRADIENT_NORM_THREADS; thread++)
         sums[thread] = gradient_partials(partials, blocks, thread);
     gradient_norm_decide(tree_of(sums, GRADIENT_NORM_THREADS), norm->clip_norm, control);
+}
+
+static void peak_tree_of(struct peak *peaks)
+{
+    for (uint32_t active = CROSS_ENTROPY_THREADS; active > 1; active = tree_half(active))
+        for (uint32_t thread = 0; thread < CROSS_ENTROPY_THREADS; thread++)
+            peak_level(peaks, thread, active);
+}
+
+static struct cross_entropy_sum image_run(const struct cross_entropy_options *options,
+                                          const struct cross_entropy *loss, uint32_t image)
+{
+    struct peak peaks[CROSS_ENTROPY_THREADS];
+    double sums[CROSS_ENTROPY_THREADS], exponentials[CROSS_ENTROPY_THREADS];
+    const uint32_t classes = options->classes;
+    const size_t at = (size_t)image * classes;
+    const float *logits = loss->logits + at;
+    const struct cross_entropy_target target = cross_entropy_target_of(loss, image);
+    for (uint32_t t = 0; t < CROSS_ENTROPY_THREADS; t++)
+        peaks[t] = cross_entropy_scan(logits, classes, t, &sums[t]);
+    peak_tree_of(peaks);
+    for (uint32_t t = 0; t < CROSS_ENTROPY_THREADS; t++)
+        exponentials[t] = cross_entropy_exponentials(logits, classes, t, peaks[0].value);
+    const struct cross_entropy_totals totals = {peaks[0], tree_of(sums, CROSS_ENTROPY_THREADS),
+                                                tree_of(exponentials, CROSS_ENTROPY_THREADS)};
+    for (uint32_t t = 0; loss->ret_gradient && t < CROSS_ENTROPY_THREADS; t++)
+        cross_entropy_gradient(options, logits, target, &totals, t, loss->ret_gradient + at);
+    return cross_entropy_image_of(options, logits, target, &totals);
+}
+
+void run_cross_entropy(const struct cross_entropy_options *options,
+                       const struct cross_entropy *loss)
+{
+    struct cross_entropy_sum *images = calloc(options->count, sizeof *images);
+    double losses[CROSS_ENTROPY_THREADS], correct[CROSS_ENTROPY_THREADS];
+    for (uint32_t n = 0; n < options->count; n++)
+        images[n] = image_run(options, loss, n);
+    for (uint32_t t = 0; t < CROSS_ENTROPY_THREADS; t++)
+        cross_entropy_partials(images, options->count, t, &losses[t], &correct[t]);
+    cross_entropy_finish(options->first, tree_of(losses, CROSS_ENTROPY_THREADS),
+                         tree_of(correct, CROSS_ENTROPY_THREADS), loss);
+    free(images);
 }
