@@ -44,6 +44,10 @@ static int fill_reply(struct http_reply *ret_reply, int code, struct buffer *byt
 
 /* ---- register, report, result ---- */
 
+_Static_assert(sizeof((struct register_response *)0)->dataset_problems ==
+                   sizeof((struct terms *)0)->dataset_problems,
+               "problems are copied as they are");
+
 static int register_worker(struct api_call *call, const struct register_request *request)
 {
     struct terms terms;
@@ -64,7 +68,9 @@ static int register_worker(struct api_call *call, const struct register_request 
     if (r < 0)
         return r;
     struct register_response response = {.lease_seconds = terms.lease_seconds,
-                                         .report_seconds = terms.report_seconds};
+                                         .report_seconds = terms.report_seconds,
+                                         .dataset_problem_count = terms.dataset_problem_count};
+    memcpy(response.dataset_problems, terms.dataset_problems, sizeof response.dataset_problems);
     buffer_init(&bytes, WORKER_API_BODY_MAX);
     return fill_reply(&call->reply, register_response_pack(&response, &bytes), &bytes);
 }

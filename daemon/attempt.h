@@ -16,6 +16,7 @@ enum {
     WORKER_TEXT_SIZE = 96, /* host, version, device */
     WORKER_SLOTS_MAX = 256,
     WORKER_DATASETS_MAX = 64,
+    DATASET_PROBLEM_SIZE = 512,
     REPORT_EPOCHS_MAX = 1024, /* in one report */
     RESULT_MESSAGE_SIZE = 480
 };
@@ -116,7 +117,7 @@ struct registration {
     const char *const *devices; /* one a slot */
     uint32_t slot_count;        /* 1 .. WORKER_SLOTS_MAX */
     const struct dataset *datasets;
-    uint32_t dataset_count; /* up to WORKER_DATASETS_MAX */
+    uint32_t dataset_count; /* up to WORKER_DATASETS_MAX; names are distinct */
 };
 
 #endif

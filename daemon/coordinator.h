@@ -184,9 +184,14 @@ int coordinator_events(struct coordinator *coordinator, uint64_t search, uint64_
 struct terms {
     uint32_t lease_seconds;
     uint32_t report_seconds; /* report at least this often: a third of the lease */
+    uint32_t dataset_problem_count;
+    /* a sentence for each data set that was left out: why, and what to do */
+    char dataset_problems[WORKER_DATASETS_MAX][DATASET_PROBLEM_SIZE];
 };
-/* A worker that is known by this name is replaced; what it runs goes on. A data set whose facts
- * differ from those known under its name is -EINVAL ("/datasets/0"). */
+/* A worker that is known by this name is replaced; what it runs goes on. A data set whose facts are
+ * impossible is -EINVAL ("/datasets/0"). Where its facts differ from those known under its name, they
+ * take the place of these, unless these are well known, a search in any state names the data set, or
+ * another connected worker offers it: then the worker is registered without it. */
 int coordinator_register(struct coordinator *coordinator, const struct registration *registration,
                          struct terms *ret_terms, struct error *error) MUST_USE;
 

@@ -66,6 +66,14 @@ struct event_view coordinator_attempt_event(enum event_kind kind, uint64_t searc
  * ended otherwise. */
 int coordinator_end_attempt(struct coordinator *coordinator, const struct effect *effect,
                             const struct result *result) MUST_USE;
+/* ---- coordinator_datasets.c ---- */
+
+/* Takes in what the worker announces. Of *terms only the problems are filled. A refusal leaves the data sets before the one at
+ * fault known. As coordinator_register. */
+int coordinator_take_datasets(struct coordinator *coordinator,
+                              const struct registration *registration, struct dataset_set *ret_set,
+                              struct terms *terms, struct error *error) MUST_USE;
+
 /* ---- coordinator_checkpoints.c ---- */
 
 /* The candidate's checkpoint; bytes 0 where it has none. */

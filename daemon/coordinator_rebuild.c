@@ -156,9 +156,8 @@ static int load_result(void *context, const struct result_row *row)
 static int load_dataset(void *context, const struct dataset *dataset)
 {
     struct coordinator *coordinator = context;
-    bool is_new;
     struct error error;
-    int index = dataset_table_add(&coordinator->datasets, dataset, &is_new, &error);
+    int index = dataset_table_put(&coordinator->datasets, dataset, &error);
     /* A stored data set that contradicts a well-known one gives way: specs that need it tell. */
     return index == -ENOMEM ? index : 0;
 }

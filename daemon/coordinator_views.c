@@ -250,11 +250,6 @@ static struct slot_view slot_of(const struct coordinator *coordinator, uint32_t 
     return view;
 }
 
-static bool contains(const struct dataset_set *set, uint32_t index)
-{
-    return set->bits[index / 64] >> (index % 64) & 1;
-}
-
 static void show_worker(const struct coordinator *coordinator, uint32_t handle,
                         struct worker_view *ret_view)
 {
@@ -270,7 +265,7 @@ static void show_worker(const struct coordinator *coordinator, uint32_t handle,
         ret_view->slots[i] = slot_of(coordinator, handle, i);
     ret_view->dataset_count = 0;
     for (uint32_t i = 0; i < coordinator->datasets.count; i++)
-        if (contains(&worker->datasets, i) && ret_view->dataset_count < WORKER_DATASETS_MAX)
+        if (worker_has_dataset(worker, i) && ret_view->dataset_count < WORKER_DATASETS_MAX)
             ret_view->datasets[ret_view->dataset_count++] = &coordinator->datasets.items[i];
 }
 
@@ -298,10 +293,11 @@ int coordinator_datasets(struct coordinator *coordinator, coordinator_visit_data
         return coordinator->failure;
     for (uint32_t i = 0; i < coordinator->datasets.count; i++) {
         struct dataset_view view = {.dataset = &coordinator->datasets.items[i],
-                                    .well_known = i < coordinator->datasets.well_known_count};
+                                    .well_known =
+                                        dataset_table_is_well_known(&coordinator->datasets, i)};
         for (uint32_t j = 0; j < coordinator->workers.count; j++) {
             const struct worker *worker = &coordinator->workers.items[j];
-            view.workers += worker->connected && contains(&worker->datasets, i);
+            view.workers += worker->connected && worker_has_dataset(worker, i);
         }
         int r = visit(context, &view);
         if (r != 0)

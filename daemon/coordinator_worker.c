@@ -48,27 +48,6 @@ static int check_registration(const struct registration *registration, struct er
     return 0;
 }
 
-/* Takes in the data sets that are new; a later refusal leaves the earlier ones known. */
-static int add_datasets(struct coordinator *coordinator, const struct registration *registration,
-                        struct dataset_set *ret_set, struct error *error)
-{
-    for (uint32_t i = 0; i < registration->dataset_count; i++) {
-        bool is_new;
-        int index =
-            dataset_table_add(&coordinator->datasets, &registration->datasets[i], &is_new, error);
-        if (index < 0) {
-            snprintf(error->pointer, sizeof(error->pointer), "/datasets/%u", i);
-            return index;
-        }
-        ret_set->bits[index / 64] |= UINT64_C(1) << (index % 64);
-        int r = is_new ? store_insert_dataset(coordinator->store, &registration->datasets[i]) : 0;
-        if (r < 0)
-            return error_set(error, coordinator_check(coordinator, r), "",
-                             "the store cannot write at present");
-    }
-    return 0;
-}
-
 static void copy_slots(struct worker *worker, const struct registration *registration)
 {
     for (uint32_t i = 0; i < registration->slot_count; i++)
@@ -91,7 +70,6 @@ static int connect_worker(struct coordinator *coordinator, const struct registra
     copy_slots(worker, registration);
     worker->connected = true;
     worker->registered_us = coordinator->now.wall_us;
-    worker->results = 0;
     worker->datasets = *datasets;
     struct effects effects;
     return apply(coordinator,
@@ -118,20 +96,21 @@ int coordinator_register(struct coordinator *coordinator, const struct registrat
     if (!error)
         error = &ignored;
     struct dataset_set datasets = {{0}};
+    struct terms terms = {.lease_seconds = coordinator->lease_seconds,
+                          .report_seconds = (coordinator->lease_seconds + REPORTS_PER_LEASE - 1) /
+                                            REPORTS_PER_LEASE};
     int r = check_registration(registration, error);
     if (r == 0 && find_connected(coordinator, registration->worker) < 0 &&
         connected_count(coordinator) >= WORKERS_MAX)
         r = error_set(error, -ENOSPC, "", "%d workers are connected already", WORKERS_MAX);
     if (r == 0)
-        r = add_datasets(coordinator, registration, &datasets, error);
+        r = coordinator_take_datasets(coordinator, registration, &datasets, &terms, error);
     if (r < 0)
         return r;
     r = coordinator_check(coordinator, connect_worker(coordinator, registration, &datasets));
     if (r < 0)
         return error_set(error, r, "", "out of memory");
-    *ret_terms = (struct terms){
-        .lease_seconds = coordinator->lease_seconds,
-        .report_seconds = (coordinator->lease_seconds + REPORTS_PER_LEASE - 1) / REPORTS_PER_LEASE};
+    *ret_terms = terms;
     return 0;
 }
 

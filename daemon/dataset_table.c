@@ -22,29 +22,26 @@ int dataset_table_find(const struct dataset_table *table, const char *name)
     return -ENOENT;
 }
 
-int dataset_table_add(struct dataset_table *table, const struct dataset *dataset, bool *ret_new,
+bool dataset_table_is_well_known(const struct dataset_table *table, uint32_t index)
+{
+    return index < table->well_known_count;
+}
+
+int dataset_table_put(struct dataset_table *table, const struct dataset *dataset,
                       struct error *error)
 {
     int r = dataset_validate(dataset, error);
     if (r < 0)
         return r;
     int index = dataset_table_find(table, dataset->name);
-    if (index >= 0) {
-        const struct dataset *known = &table->items[index];
-        if (!dataset_facts_agree(known, dataset))
-            return error_set(error, -EINVAL, "",
-                             "data set %s is known with other facts: %u pixels, %u channels, %u "
-                             "classes, %llu + %llu "
-                             "images",
-                             known->name, known->image_size, known->image_channels, known->classes,
-                             (unsigned long long)known->train_images,
-                             (unsigned long long)known->test_images);
-        *ret_new = false;
-        return index;
-    }
-    if (table->count == SCHEDULER_DATASETS_MAX)
+    if (index < 0 && table->count == SCHEDULER_DATASETS_MAX)
         return error_set(error, -ENOSPC, "", "there are %u data sets already", table->count);
-    table->items[table->count] = *dataset;
-    *ret_new = true;
-    return (int)table->count++;
+    if (index < 0)
+        index = (int)table->count++;
+    else if (dataset_table_is_well_known(table, (uint32_t)index) &&
+             !dataset_facts_agree(&table->items[index], dataset))
+        return error_set(error, -EINVAL, "", "data set %s is well known with other facts",
+                         dataset->name);
+    table->items[index] = *dataset;
+    return index;
 }

@@ -15,9 +15,10 @@ struct dataset_table {
 void dataset_table_init(struct dataset_table *table);
 /* The index, or -ENOENT. */
 int dataset_table_find(const struct dataset_table *table, const char *name) MUST_USE;
-/* The index; the data set is appended where its name is new (*ret_new). -EINVAL where its facts are impossible or differ
- * from those known under its name, -ENOSPC where the table is full; *error is filled. */
-int dataset_table_add(struct dataset_table *table, const struct dataset *dataset, bool *ret_new,
+bool dataset_table_is_well_known(const struct dataset_table *table, uint32_t index);
+/* The index; the data set is appended where its name is new, else its facts take the place of those known. -EINVAL where its
+ * facts are impossible, or its name is well known with others, -ENOSPC where the table is full; *error is filled. */
+int dataset_table_put(struct dataset_table *table, const struct dataset *dataset,
                       struct error *error) MUST_USE;
 
 #endif

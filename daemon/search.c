@@ -100,6 +100,16 @@ void search_free(struct search *search)
     free(search);
 }
 
+/* JSON can write a name in another way only with an escape. */
+bool search_names_dataset(const struct search *search, const char *name)
+{
+    if (search->spec)
+        return strcmp(search->spec->dataset.name, name) == 0;
+    char quoted[DATASET_NAME_SIZE + 2];
+    snprintf(quoted, sizeof(quoted), "\"%s\"", name);
+    return strstr(search->text, quoted) != NULL || strstr(search->text, "\\u") != NULL;
+}
+
 /* ---- candidates ---- */
 
 static int reserve_candidate(struct search *search)

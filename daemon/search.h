@@ -73,6 +73,9 @@ void search_free(struct search *search);
 void search_fail(struct search *search, const char *problem);
 bool search_is_final(const struct search *search); /* DONE, CANCELLED or FAILED */
 
+/* True where its spec names the data set; of a FAILED one, where its text may. */
+bool search_names_dataset(const struct search *search, const char *name);
+
 /* -EINVAL for rows that contradict each other or the spec (a damaged store, a preset that has changed), -ENOMEM. */
 int search_restore_candidate(struct search *search, const struct candidate_row *row) MUST_USE;
 int search_restore_result(struct search *search, const struct result_row *row) MUST_USE;

@@ -185,7 +185,8 @@ int store_each_event(struct store *store, const struct event_range *range, store
 
 /* ---- data sets ---- */
 
-int store_insert_dataset(struct store *store, const struct dataset *dataset) MUST_USE;
+/* In the place of the one of its name, where there is one. */
+int store_put_dataset(struct store *store, const struct dataset *dataset) MUST_USE;
 typedef int store_visit_dataset(void *context, const struct dataset *dataset);
 int store_each_dataset(struct store *store, store_visit_dataset *visit,
                        void *context) MUST_USE; /* by name */

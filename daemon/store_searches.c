@@ -99,13 +99,16 @@ int store_each_search(struct store *store, store_visit_search *visit, void *cont
     return r;
 }
 
-int store_insert_dataset(struct store *store, const struct dataset *dataset)
+int store_put_dataset(struct store *store, const struct dataset *dataset)
 {
     static const char sql[] =
         "INSERT INTO datasets (name, image_size, image_channels, classes, train_images,"
-        " test_images) VALUES (?, ?, ?, ?, ?, ?)";
+        " test_images) VALUES (?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET image_size = excluded.image_size,"
+        " image_channels = excluded.image_channels, classes = excluded.classes,"
+        " train_images = excluded.train_images, test_images = excluded.test_images";
     struct binder binder;
-    int r = store_begin_mutation(store, STATEMENT_INSERT_DATASET, sql, &binder);
+    int r = store_begin_mutation(store, STATEMENT_PUT_DATASET, sql, &binder);
     if (r < 0)
         return r;
     bind_text(&binder, dataset->name);

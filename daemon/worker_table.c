@@ -71,3 +71,8 @@ int worker_reserve_slots(struct worker *worker, uint32_t slot_count)
     worker->slot_capacity = slot_count;
     return 0;
 }
+
+bool worker_has_dataset(const struct worker *worker, uint32_t dataset)
+{
+    return worker->datasets.bits[dataset / 64] >> (dataset % 64) & 1;
+}

@@ -43,5 +43,6 @@ int worker_table_add(struct worker_table *table, uint32_t handle, const char *na
 void worker_table_remove(struct worker_table *table, uint32_t handle);
 /* Room for slots 0 .. slot_count - 1; those that are new are empty. -ENOMEM. */
 int worker_reserve_slots(struct worker *worker, uint32_t slot_count) MUST_USE;
+bool worker_has_dataset(const struct worker *worker, uint32_t dataset);
 
 #endif

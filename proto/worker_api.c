@@ -117,9 +117,15 @@ int register_request_unpack(const void *bytes, size_t length, struct register_re
 
 int register_response_pack(const struct register_response *response, struct buffer *ret_bytes)
 {
+    assert(response->dataset_problem_count <= WIRE_DATASETS_MAX);
+    char *problems[WIRE_DATASETS_MAX];
+    for (uint32_t i = 0; i < response->dataset_problem_count; i++)
+        problems[i] = (char *)response->dataset_problems[i]; /* packing only reads it */
     Archscout__V1__RegisterResponse message = ARCHSCOUT__V1__REGISTER_RESPONSE__INIT;
     message.lease_seconds = response->lease_seconds;
     message.report_seconds = response->report_seconds;
+    message.n_dataset_problems = response->dataset_problem_count;
+    message.dataset_problems = problems;
     return message_pack(&message.base, ret_bytes);
 }
 
@@ -138,8 +144,16 @@ int register_response_unpack(const void *bytes, size_t length,
         check_seconds(message->report_seconds, 1, message->lease_seconds, "/report_seconds", error);
     if (code < 0)
         return code;
-    *ret_response = (struct register_response){.lease_seconds = message->lease_seconds,
-                                               .report_seconds = message->report_seconds};
+    if (message->n_dataset_problems > WIRE_DATASETS_MAX)
+        return error_set(error, -EINVAL, "/dataset_problems", "must have at most %d entries",
+                         WIRE_DATASETS_MAX);
+    *ret_response =
+        (struct register_response){.lease_seconds = message->lease_seconds,
+                                   .report_seconds = message->report_seconds,
+                                   .dataset_problem_count = (uint32_t)message->n_dataset_problems};
+    for (uint32_t i = 0; i < ret_response->dataset_problem_count; i++)
+        foreign_message_copy(message->dataset_problems[i], ret_response->dataset_problems[i],
+                             sizeof ret_response->dataset_problems[i]);
     return 0;
 }
 

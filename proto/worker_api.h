@@ -27,6 +27,7 @@ enum {
     WIRE_DEVICE_SIZE = 96,
     WIRE_SLOTS_MAX = 256,
     WIRE_DATASETS_MAX = 64,
+    WIRE_PROBLEM_SIZE = 512,
     WIRE_SECONDS_MAX = 86400, /* of any waiting time */
     WIRE_EPOCHS_MAX = 64,     /* in one report */
 };
@@ -48,7 +49,9 @@ struct register_request {
 struct register_response {
     uint32_t
         lease_seconds; /* a lease not reported on for so long has ended; 1 .. WIRE_SECONDS_MAX */
-    uint32_t report_seconds; /* report at least this often; 1 .. lease_seconds */
+    uint32_t report_seconds;        /* report at least this often; 1 .. lease_seconds */
+    uint32_t dataset_problem_count; /* data sets that were left out; <= WIRE_DATASETS_MAX */
+    char dataset_problems[WIRE_DATASETS_MAX][WIRE_PROBLEM_SIZE]; /* why; cut where too long */
 };
 
 struct lease_request {

@@ -21,12 +21,38 @@ struct agent {
     struct http_call *registering; /* NULL when not under way */
     uint64_t register_due_ms;
     struct backoff register_backoff;
-    struct buffer sent; /* the registration under way or done, packed */
-    uint64_t stop_ms;   /* while stopping: when patience ends */
+    struct buffer sent;             /* the registration under way or done, packed */
+    struct register_response terms; /* the latest answer to one */
+    uint64_t offer_again_ms;        /* data sets that were left out; UINT64_MAX = there are none */
+    uint64_t stop_ms;               /* while stopping: when patience ends */
     bool closed;
 };
 
 /* ---- registration ---- */
+
+/* A worker that is registered registers again where data sets were left out: what is in their way may have gone. */
+static uint64_t registration_due_ms(const struct agent *agent)
+{
+    if (agent->registering || !registration_ready(agent->slots, agent->slot_count))
+        return UINT64_MAX;
+    if (!agent->shared.registered || agent->offer_again_ms < agent->register_due_ms)
+        return agent->register_due_ms;
+    return agent->shared.stopping ? UINT64_MAX : agent->offer_again_ms;
+}
+
+static void accept_terms(struct agent *agent, const struct register_response *terms)
+{
+    if (!agent->shared.registered)
+        log_line(agent->shared.log, LOG_INFO, "registered at %s as %s",
+                 http_client_base_url(agent->shared.client), agent->shared.worker);
+    registration_log_problems(agent->shared.log, &agent->terms, terms);
+    agent->terms = *terms;
+    agent->offer_again_ms = terms->dataset_problem_count
+                                ? uv_now(&agent->loop) + 1000 * (uint64_t)terms->lease_seconds
+                                : UINT64_MAX;
+    agent->shared.registered = true;
+    agent->shared.report_seconds = terms->report_seconds;
+}
 
 static void retry_registration(struct agent *agent, const struct answer *answer)
 {
@@ -55,10 +81,7 @@ static void on_registered(void *user, int code, const struct http_response *resp
         return;
     }
     agent_answered(&agent->shared, &agent->register_backoff);
-    agent->shared.registered = true;
-    agent->shared.report_seconds = terms.report_seconds;
-    log_line(agent->shared.log, LOG_INFO, "registered at %s as %s",
-             http_client_base_url(agent->shared.client), agent->shared.worker);
+    accept_terms(agent, &terms);
 }
 
 /* Packs what there is to tell now. A difference to what was told makes it necessary to tell it. */
@@ -97,7 +120,7 @@ static void step_registration(struct agent *agent, uint64_t now_ms)
     if (!registration_ready(agent->slots, agent->slot_count) || agent->registering)
         return;
     look_at_hellos(agent);
-    if (agent->shared.registered || now_ms < agent->register_due_ms || agent->sent.length == 0)
+    if (now_ms < registration_due_ms(agent) || agent->sent.length == 0)
         return;
     const struct post post = {"/worker/v1/register", &agent->sent, REQUEST_TIMEOUT_MS,
                               on_registered, agent};
@@ -196,9 +219,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 static uint64_t next_due_ms(const struct agent *agent)
 {
     uint64_t due_ms = agent->shared.stopping ? agent->stop_ms : UINT64_MAX;
-    if (!agent->shared.registered && !agent->registering &&
-        registration_ready(agent->slots, agent->slot_count))
-        due_ms = earlier(due_ms, agent->register_due_ms);
+    due_ms = earlier(due_ms, registration_due_ms(agent));
     for (uint32_t i = 0; i < agent->slot_count; i++)
         due_ms = earlier(due_ms, slot_due_ms(&agent->slots[i]));
     return due_ms;
@@ -299,6 +320,7 @@ static int prepare(struct agent *agent, const struct agent_options *options,
     choose_name(agent);
     open_files(agent);
     buffer_init(&agent->sent, WORKER_API_BODY_MAX);
+    agent->offer_again_ms = UINT64_MAX;
     agent->slots = calloc(options->slots, sizeof agent->slots[0]);
     if (!agent->slots)
         return error_set(error, -ENOMEM, "", "out of memory");

@@ -49,3 +49,23 @@ void registration_collect(const struct agent_shared *shared, const struct slot *
             add_dataset(ret_request, &hello->datasets[k]);
     }
 }
+
+static bool has_problem(const struct register_response *terms, const char *problem)
+{
+    for (uint32_t i = 0; i < terms->dataset_problem_count; i++) {
+        if (strcmp(terms->dataset_problems[i], problem) == 0)
+            return true;
+    }
+    return false;
+}
+
+void registration_log_problems(const struct log *log, const struct register_response *before,
+                               const struct register_response *now)
+{
+    for (uint32_t i = 0; i < now->dataset_problem_count; i++) {
+        if (!has_problem(before, now->dataset_problems[i]))
+            log_line(log, LOG_WARNING, "%s", now->dataset_problems[i]);
+    }
+    if (before->dataset_problem_count && !now->dataset_problem_count)
+        log_line(log, LOG_INFO, "the daemon takes all data sets");
+}

@@ -111,6 +111,21 @@ JSON
 run 0 submit --watch "$work/spec.json" ; check "a search on it"
 run 0 show latest && out 'completed|done|finished' ; check "it has ended"
 
+# ---- under the same name again, otherwise ----
+offered_as() { archscout datasets | grep -qE "$1"; }
+run 0 dataset add roses "$work/pictures" --image-size 10 ; check "another data set"
+wait_for 60 offered_as '^roses .*10x10x3' ; check "it is offered"
+run 0 dataset remove roses && run 0 dataset add roses "$work/pictures" --image-size 12 ; check "it is added again"
+wait_for 60 offered_as '^roses .*12x12x3' ; check "what no search names is replaced"
+run 0 dataset remove flowers && run 0 dataset add flowers "$work/pictures" --image-size 12 ; check "one that a search names"
+wait_for 60 grep -q 'warning .*data set flowers is left out: it is known as 20 x 20 x 3, .* search 1 names it' "$work/daemon.log"
+check "the worker warns"
+offered_as '^flowers .*20x20x3' && offered_as '^roses .*12x12x3' ; check "the facts of the search stay"
+sed 's/"flowers"/"roses"/; s/: 20$/: 12/; s/"image_size": 20/"image_size": 12/' "$work/spec.json" >"$work/roses.json"
+run 0 submit --watch "$work/roses.json" && run 0 show latest && out 'completed|done|finished' ; check "others are trained on"
+[ "$(grep -c 'data set flowers is left out' "$work/daemon.log")" -eq 1 ] ; check "it warns once"
+run 0 dataset remove roses ; check "roses are removed"
+
 # ---- what is refused ----
 half() { local size; size=$(stat -c %s "$1"); truncate -s $((size / 2)) "$1"; }
 cp -r "$work/pictures" "$work/bad"

@@ -132,6 +132,32 @@ static void test_errors_to_a_registration_are_tried_again(void **state)
     scene_end(scene);
 }
 
+static void set_dataset_problem(struct fake_daemon *daemon, const char *problem)
+{
+    pthread_mutex_lock(&daemon->mutex);
+    daemon->dataset_problem = problem;
+    pthread_mutex_unlock(&daemon->mutex);
+}
+
+static void test_a_data_set_that_is_left_out_is_logged_once_and_offered_again(void **state)
+{
+    struct scene *scene = *state;
+    scene->daemon.lease_seconds = 1;
+    set_dataset_problem(&scene->daemon, "data set birds is left out: there is another");
+    scene_start(scene, "ok");
+    fake_daemon_await(&scene->daemon, fake_has_registered, 4);
+    uint64_t attempt = scene_push(scene, 1);
+    assert_int_equal(fake_daemon_result(&scene->daemon, attempt).outcome, WIRE_OUTCOME_DONE);
+    set_dataset_problem(&scene->daemon, "data set birds is left out: search 2 names it");
+    agent_process_await_log(&scene->agent, "search 2 names it");
+    set_dataset_problem(&scene->daemon, NULL);
+    agent_process_await_log(&scene->agent, "the daemon takes all data sets");
+    scene_end(scene);
+    assert_int_equal(agent_process_log_count(&scene->agent, "warning archscout-worker: data set"),
+                     2);
+    assert_int_equal(agent_process_log_count(&scene->agent, "registered at"), 1);
+}
+
 static void test_an_unknown_worker_registers_again_and_goes_on(void **state)
 {
     static const enum fake_route routes[] = {FAKE_LEASE, FAKE_REPORT, FAKE_RESULT};
@@ -304,6 +330,7 @@ int main(void)
         SCENE(test_a_result_is_repeated_until_it_is_acknowledged),
         SCENE(test_a_result_that_is_refused_is_dropped),
         SCENE(test_errors_to_a_registration_are_tried_again),
+        SCENE(test_a_data_set_that_is_left_out_is_logged_once_and_offered_again),
         SCENE(test_an_unknown_worker_registers_again_and_goes_on),
         SCENE(test_a_stale_report_stops_the_trainer_and_no_result_is_sent),
         SCENE(test_a_cancelled_search_stops_the_trainer_and_no_result_is_sent),

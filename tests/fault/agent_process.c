@@ -113,6 +113,16 @@ bool agent_process_logged(const struct agent_process *agent, const char *text)
     return found;
 }
 
+int agent_process_log_count(const struct agent_process *agent, const char *text)
+{
+    char *log = read_log(agent);
+    int count = 0;
+    for (const char *at = strstr(log, text); at; at = strstr(at + 1, text))
+        count++;
+    free(log);
+    return count;
+}
+
 void agent_process_await_log(const struct agent_process *agent, const char *text)
 {
     for (int i = 0; i < POLLS_MAX; i++) {

@@ -26,6 +26,8 @@ void agent_process_release(struct agent_process *agent);
 
 /* True where the log has the text. */
 bool agent_process_logged(const struct agent_process *agent, const char *text);
+/* How often it has it. */
+int agent_process_log_count(const struct agent_process *agent, const char *text);
 /* Waits until the log has the text; fails the test after a minute. */
 void agent_process_await_log(const struct agent_process *agent, const char *text);
 /* The id of the trainer that the log last said to be ready. */

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -31,7 +32,10 @@ static int on_register(struct fake_daemon *daemon, const struct buffer *body, st
         return 400;
     daemon->last_registration = request;
     daemon->known = true;
-    const struct register_response response = {daemon->lease_seconds, 1};
+    struct register_response response = {daemon->lease_seconds, 1,
+                                         .dataset_problem_count = daemon->dataset_problem != NULL};
+    if (daemon->dataset_problem)
+        snprintf(response.dataset_problems[0], WIRE_PROBLEM_SIZE, "%s", daemon->dataset_problem);
     return register_response_pack(&response, reply) < 0 ? 500 : 200;
 }
 

@@ -29,6 +29,7 @@ struct fake_daemon {
 
     bool known; /* the worker has registered since the last start */
     uint32_t lease_seconds;
+    const char *dataset_problem; /* that registrations are answered with; NULL: none */
     uint64_t next_attempt;
     struct wire_task tasks[FAKE_RECORDS_MAX]; /* to hand out */
     size_t task_count, tasks_given;

@@ -359,61 +359,17 @@ static void test_report_without_new_epochs_writes_nothing(void **state)
     assert_true(memory_vfs_operations(rig->vfs) > before);
 }
 
-static void test_dataset_with_other_facts_is_refused(void **state)
+static void test_worker_with_a_wrong_name_is_refused(void **state)
 {
     struct rig *rig = *state;
-    struct dataset wrong = *dataset_known("fashion-mnist");
-    wrong.classes = 11;
     const char *device = "cpu";
-    struct registration registration = {.worker = "w",
-                                        .host = "",
-                                        .version = "",
-                                        .devices = &device,
-                                        .slot_count = 1,
-                                        .datasets = &wrong,
-                                        .dataset_count = 1};
+    struct registration registration = {
+        .worker = "no spaces", .host = "", .version = "", .devices = &device, .slot_count = 1};
     struct terms terms;
     struct error error;
-    assert_int_equal(coordinator_register(rig->coordinator, &registration, &terms, &error),
-                     -EINVAL);
-    assert_string_equal(error.pointer, "/datasets/0");
-    registration.worker = "no spaces";
     assert_int_equal(coordinator_register(rig->coordinator, &registration, &terms, &error),
                      -EINVAL);
     assert_string_equal(error.pointer, "/worker");
-}
-
-static void test_announced_dataset_can_be_named_after_a_restart(void **state)
-{
-    struct rig *rig = *state;
-    struct dataset birds = {.name = "birds",
-                            .image_size = 32,
-                            .image_channels = 3,
-                            .classes = 7,
-                            .train_images = 5000,
-                            .test_images = 100};
-    const char *device = "cpu";
-    struct registration registration = {.worker = "w",
-                                        .host = "",
-                                        .version = "",
-                                        .devices = &device,
-                                        .slot_count = 1,
-                                        .datasets = &birds,
-                                        .dataset_count = 1};
-    struct terms terms;
-    struct error error;
-    assert_int_equal(coordinator_register(rig->coordinator, &registration, &terms, &error), 0);
-    restart(rig);
-    uint64_t search =
-        rig_submit(rig, "{\"dataset\": {\"name\": \"birds\"}, \"space\": {\"preset\": "
-                        "\"efficientnetv2-small-images\"}}");
-    restart(rig);
-    assert_int_equal(search_view(rig, search).spec->dataset.classes, 7);
-    assert_int_equal(rig_register(rig, "other", 1), 0);
-    struct task task;
-    assert_int_equal(coordinator_lease(rig->coordinator, "other", 0, &task), LEASE_NOTHING);
-    assert_int_equal(coordinator_register(rig->coordinator, &registration, &terms, &error), 0);
-    assert_int_equal(lease(rig, "w", 0).search, search);
 }
 
 /* ---- steering ---- */
@@ -521,8 +477,7 @@ int main(void)
         TEST(test_restored_backup_does_not_accept_what_came_after_it),
         TEST(test_lost_answer_costs_nothing),
         TEST(test_report_without_new_epochs_writes_nothing),
-        TEST(test_dataset_with_other_facts_is_refused),
-        TEST(test_announced_dataset_can_be_named_after_a_restart),
+        TEST(test_worker_with_a_wrong_name_is_refused),
         TEST(test_steering_follows_the_state_machine),
         TEST(test_late_result_of_a_cancelled_search_is_kept_and_not_counted),
     };

@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include "proto/message.h"
+#include "proto/worker.pb-c.h"
 #include "tests/unit/proto/corruption.h"
 #include "tests/unit/proto/sample.h"
 
@@ -66,7 +68,8 @@ static void make_sample(const struct kind *kind, union any *ret_value)
     if (kind == &register_request_kind)
         ret_value->register_request = sample_registration();
     else if (kind == &register_response_kind)
-        ret_value->register_response = (struct register_response){30, 10};
+        ret_value->register_response = (struct register_response){
+            30, 10, 2, {"birds: seven classes", "flowers: \xc3\xa4 size"}};
     else if (kind == &lease_request_kind)
         ret_value->lease_request = (struct lease_request){"host-7", 3, 20};
     else if (kind == &lease_response_kind)
@@ -206,7 +209,67 @@ static void test_results_arrive_as_they_were_sent(void **state)
     received = sent(&register_response_kind, &value);
     assert_int_equal(received->register_response.lease_seconds, 30);
     assert_int_equal(received->register_response.report_seconds, 10);
+    assert_int_equal(received->register_response.dataset_problem_count, 2);
+    assert_string_equal(received->register_response.dataset_problems[0], "birds: seven classes");
+    assert_string_equal(received->register_response.dataset_problems[1], "flowers: \xc3\xa4 size");
     free(received);
+}
+
+static void test_a_problem_with_every_data_set_arrives(void **state)
+{
+    (void)state;
+    union any value;
+    make_sample(&register_response_kind, &value);
+    struct register_response *response = &value.register_response;
+    response->dataset_problem_count = WIRE_DATASETS_MAX;
+    for (uint32_t i = 0; i < WIRE_DATASETS_MAX; i++)
+        memset(response->dataset_problems[i], 'a' + (int)i % 26, WIRE_PROBLEM_SIZE - 1);
+    union any *received = sent(&register_response_kind, &value);
+    assert_int_equal(received->register_response.dataset_problem_count, WIRE_DATASETS_MAX);
+    assert_memory_equal(received->register_response.dataset_problems, response->dataset_problems,
+                        sizeof response->dataset_problems);
+    free(received);
+}
+
+/* Packs `count` problems as only another program would. */
+static int unpack_foreign_problems(size_t count, char *problem, struct register_response *ret_terms,
+                                   struct error *error)
+{
+    char *problems[WIRE_DATASETS_MAX + 1];
+    assert_true(count <= ARRAY_LENGTH(problems));
+    for (size_t i = 0; i < count; i++)
+        problems[i] = problem;
+    Archscout__V1__RegisterResponse message = ARCHSCOUT__V1__REGISTER_RESPONSE__INIT;
+    message.lease_seconds = 30;
+    message.report_seconds = 10;
+    message.n_dataset_problems = count;
+    message.dataset_problems = problems;
+    struct buffer bytes;
+    buffer_init(&bytes, WORKER_API_BODY_MAX);
+    assert_int_equal(message_pack(&message.base, &bytes), 0);
+    int code = register_response_unpack(bytes.data, bytes.length, ret_terms, error);
+    buffer_release(&bytes);
+    return code;
+}
+
+static void test_problems_with_data_sets_are_bounded(void **state)
+{
+    (void)state;
+    static struct register_response terms;
+    struct error error;
+    char problem[2 * WIRE_PROBLEM_SIZE];
+    memset(problem, 'x', sizeof problem);
+    problem[3] = '\x1b';
+    problem[sizeof problem - 1] = '\0';
+    assert_int_equal(unpack_foreign_problems(1, problem, &terms, &error), 0);
+    assert_int_equal(terms.dataset_problem_count, 1);
+    assert_int_equal(strlen(terms.dataset_problems[0]), WIRE_PROBLEM_SIZE - 1);
+    assert_memory_equal(terms.dataset_problems[0], "xxx?x", 5);
+    memset(&terms, 0x55, sizeof terms);
+    assert_int_equal(unpack_foreign_problems(WIRE_DATASETS_MAX + 1, problem, &terms, &error),
+                     -EINVAL);
+    assert_string_equal(error.pointer, "/dataset_problems");
+    assert_int_equal(terms.lease_seconds, 0x55555555);
 }
 
 static void test_values_that_only_done_has_are_not_read_otherwise(void **state)
@@ -466,6 +529,8 @@ int main(void)
         cmocka_unit_test(test_leases_arrive_as_they_were_sent),
         cmocka_unit_test(test_reports_arrive_as_they_were_sent),
         cmocka_unit_test(test_results_arrive_as_they_were_sent),
+        cmocka_unit_test(test_a_problem_with_every_data_set_arrives),
+        cmocka_unit_test(test_problems_with_data_sets_are_bounded),
         cmocka_unit_test(test_values_that_only_done_has_are_not_read_otherwise),
         cmocka_unit_test(test_every_field_is_checked),
         cmocka_unit_test(test_a_task_that_is_wrong_still_names_its_attempt),
