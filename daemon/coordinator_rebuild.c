@@ -56,10 +56,18 @@ static const struct dataset *find_dataset(void *context, const char *name)
     return index < 0 ? NULL : &coordinator->datasets.items[index];
 }
 
+/* The latest first: where there are many, a list of the first ones has those that people added. */
+static const struct dataset *dataset_at(void *context, size_t index)
+{
+    const struct dataset_table *table = &((const struct coordinator *)context)->datasets;
+    return index < table->count ? &table->items[table->count - 1 - index] : NULL;
+}
+
 struct spec_datasets coordinator_spec_datasets(const struct coordinator *coordinator)
 {
     /* The context is only read. */
-    return (struct spec_datasets){.find = find_dataset, .context = (void *)(uintptr_t)coordinator};
+    return (struct spec_datasets){
+        .find = find_dataset, .at = dataset_at, .context = (void *)(uintptr_t)coordinator};
 }
 
 /* Images of one micro-batch. */

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { KEYS_MAX = 32 };
+enum { KEYS_MAX = 32, UNKNOWN_KEY_LIST_SIZE = 400 };
 
 const char *json_type_name(const json_t *value)
 {
@@ -103,7 +103,7 @@ static int unknown_key(const char *pointer, const char *key, const char *const *
                        struct error *error)
 {
     size_t count = 0;
-    char list[256] = "", place[ERROR_POINTER_SIZE];
+    char list[UNKNOWN_KEY_LIST_SIZE] = "", place[ERROR_POINTER_SIZE];
     size_t used = 0;
     for (; keys[count] && count < KEYS_MAX; count++) {
         if (used < sizeof list)

@@ -12,10 +12,12 @@ static const char *const stage_keys[] = {
     "image_size", "randaugment_magnitude", "mixup", "cutmix", "dropout", NULL};
 
 /* The recipe's own values, for what is not given. */
-static struct recipe_stage stage_default(const struct recipe *recipe)
+static struct recipe_stage stage_default(const struct recipe *recipe, uint32_t own_size)
 {
     struct recipe without = *recipe;
     without.stage_count = 0;
+    if (without.image_size == 0)
+        without.image_size = own_size;
     return recipe_stage_at(&without, 0, 1);
 }
 
@@ -44,7 +46,7 @@ static bool is_image_size(double value)
     return value >= 1 && value <= IMAGE_SIZE_MAX && value == floor(value);
 }
 
-static int linear_read(const struct json_reader *reader, struct recipe *recipe)
+static int linear_read(const struct json_reader *reader, uint32_t own_size, struct recipe *recipe)
 {
     uint32_t count = 0;
     int r = json_read_u32(reader, "stages", (struct json_range){1, RECIPE_STAGES_MAX}, &count);
@@ -54,7 +56,7 @@ static int linear_read(const struct json_reader *reader, struct recipe *recipe)
         return json_refuse(reader, "stages",
                            "This must be the number of stages, or a list of them; or give a "
                            "\"preset\".");
-    struct recipe_stage first = stage_default(recipe), last = first;
+    struct recipe_stage first = stage_default(recipe, own_size), last = first;
     double size_first = first.image_size, size_last = last.image_size;
     const struct {
         const char *key;
@@ -99,7 +101,8 @@ static int stage_read(const json_t *value, const char *pointer, const struct jso
     return r == 0 ? json_read_number(&inner, "dropout", &stage->dropout) : r;
 }
 
-static int list_read(const struct json_reader *reader, const json_t *list, struct recipe *recipe)
+static int list_read(const struct json_reader *reader, const json_t *list, uint32_t own_size,
+                     struct recipe *recipe)
 {
     static const char *const of_all[] = {"image_size", "randaugment_magnitude", "mixup", "cutmix",
                                          "dropout"};
@@ -112,7 +115,7 @@ static int list_read(const struct json_reader *reader, const json_t *list, struc
                                "Where the stages are listed, this stands in each of them.");
     char stages[ERROR_POINTER_SIZE], place[ERROR_POINTER_SIZE];
     json_pointer_join(reader->pointer, "stages", stages);
-    const struct recipe_stage own = stage_default(recipe);
+    const struct recipe_stage own = stage_default(recipe, own_size);
     for (size_t i = 0; i < count; i++) {
         json_pointer_join_index(stages, i, place);
         recipe->stages[i] = own;
@@ -153,9 +156,9 @@ int progressive_read(const struct json_reader *reader, uint32_t own_size, struct
         return preset_read(&inner, recipe);
     }
     if (json_is_array(stages))
-        r = list_read(&inner, stages, recipe);
+        r = list_read(&inner, stages, own_size, recipe);
     else
-        r = linear_read(&inner, recipe);
+        r = linear_read(&inner, own_size, recipe);
     if (r == 0 && recipe->image_size == 0)
         recipe->image_size = recipe->stages[recipe->stage_count - 1].image_size;
     return r;

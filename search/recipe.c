@@ -201,8 +201,9 @@ static int stages_check(const struct recipe *recipe, struct error *error)
     const uint32_t last = recipe->stages[recipe->stage_count - 1].image_size;
     if (last != recipe->image_size)
         return error_set(error, -EINVAL, "/progressive",
-                         "The last stage's images have %u pixels; image_size must be the same.",
-                         last);
+                         "The last stage's images have %u pixels, but image_size is %u; both must "
+                         "be the same.",
+                         last, recipe->image_size);
     return 0;
 }
 

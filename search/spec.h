@@ -54,6 +54,8 @@ struct spec {
 /* Finds a data set by name for spec_parse; NULL where unknown. */
 struct spec_datasets {
     const struct dataset *(*find)(void *context, const char *name);
+    /* One by one, NULL behind the last, so that a refusal can list them. */
+    const struct dataset *(*at)(void *context, size_t index);
     void *context;
 };
 

@@ -57,11 +57,12 @@ static int image_size_check(const struct spec *spec, struct error *error)
     const uint32_t smallest = recipe_image_size_min(&spec->recipe);
     uint64_t stride = space_stride(spec->space);
     if (smallest * UINT64_C(2) <= stride)
-        return error_set(error, -EINVAL, "/recipe/image_size",
-                         "Images of %" PRIu32 " pixels are too small for this space, whose strides "
-                         "shrink them up to %" PRIu64 " times; the size must be at least %" PRIu64
-                         ".",
-                         smallest, stride, stride / 2 + 1);
+        return error_set(
+            error, -EINVAL,
+            smallest < spec->recipe.image_size ? "/recipe/progressive" : "/recipe/image_size",
+            "Images of %" PRIu32 " pixels are too small for this space, whose strides "
+            "shrink them up to %" PRIu64 " times; the size must be at least %" PRIu64 ".",
+            smallest, stride, stride / 2 + 1);
     stride = architecture_stride(&spec->baseline);
     if (smallest * UINT64_C(2) <= stride)
         return error_set(error, -EINVAL, "/baseline",

@@ -23,28 +23,33 @@ enum {
     EXPONENT_MAX = 10
 };
 
-/* Writes "a", "b" and "c" for messages. */
+/* Writes a, b and c for messages; those for which there is no room are "others". */
 static void list_names(const char *const *names, size_t count, char *ret_list, size_t size)
 {
     size_t used = 0;
     ret_list[0] = '\0';
-    for (size_t i = 0; i < count && used < size; i++)
+    for (size_t i = 0; i < count; i++) {
+        bool fits = used + strlen(names[i]) + sizeof " and  and others" <= size;
         used += (size_t)snprintf(ret_list + used, size - used, "%s%s",
-                                 i == 0 ? "" : (i + 1 < count ? ", " : " and "), names[i]);
+                                 i == 0 ? "" : (i + 1 < count && fits ? ", " : " and "),
+                                 fits ? names[i] : "others");
+        if (!fits)
+            return;
+    }
 }
 
-/* Refuses a name that is none of `names`, with the nearest or all of them. */
-static int refuse_name(const struct json_reader *reader, const char *key, const char *name,
+/* Refuses a name that is none of `names`, with the nearest or all of them. `noun` is what it would name. */
+static int refuse_name(const struct json_reader *reader, const char *noun, const char *name,
                        const char *const *names, size_t count)
 {
     char list[256];
     const char *near = suggest(name, names, count);
     list_names(names, count, list, sizeof list);
     if (near)
-        return json_refuse(reader, key,
-                           "There is no %s \"%.64s\"; did you mean \"%s\"? There are %s.", key,
+        return json_refuse(reader, "name",
+                           "There is no %s \"%.64s\"; did you mean \"%s\"? There are %s.", noun,
                            name, near, list);
-    return json_refuse(reader, key, "There is no %s \"%.64s\"; there are %s.", key, name, list);
+    return json_refuse(reader, "name", "There is no %s \"%.64s\"; there are %s.", noun, name, list);
 }
 
 static int name_read(const struct json_reader *reader, struct spec *spec)
@@ -70,6 +75,11 @@ static const struct dataset *dataset_find(const struct spec_datasets *datasets, 
     return datasets ? datasets->find(datasets->context, name) : dataset_known(name);
 }
 
+static const struct dataset *dataset_at(const struct spec_datasets *datasets, size_t index)
+{
+    return datasets ? datasets->at(datasets->context, index) : dataset_known_at(index);
+}
+
 static int dataset_name_read(const struct json_reader *reader, const struct spec_datasets *datasets,
                              struct dataset *ret_dataset)
 {
@@ -86,14 +96,14 @@ static int dataset_name_read(const struct json_reader *reader, const struct spec
     }
     const char *names[NAMES_MAX];
     size_t count = 0;
-    for (size_t i = 0; dataset_known_at(i) && count < NAMES_MAX; i++) {
-        if (dataset_find(datasets, dataset_known_at(i)->name))
-            names[count++] = dataset_known_at(i)->name;
-    }
+    for (; dataset_at(datasets, count) && count < NAMES_MAX; count++)
+        names[count] = dataset_at(datasets, count)->name;
+    if (dataset_at(datasets, count))
+        names[count - 1] = "others";
     if (count == 0)
         return json_refuse(reader, "name",
                            "There is no data set \"%.64s\" here: no worker has offered it.", name);
-    return refuse_name(reader, "name", name, names, count);
+    return refuse_name(reader, "data set", name, names, count);
 }
 
 static int dataset_read(const struct json_reader *document, const struct spec_datasets *datasets,
@@ -331,7 +341,7 @@ static int strategy_read(const struct json_reader *document, struct spec *spec)
         known = known || strcmp(names[count], name) == 0;
     }
     if (!known)
-        return refuse_name(&reader, "name", name, names, count);
+        return refuse_name(&reader, "strategy", name, names, count);
     snprintf(spec->strategy.name, sizeof spec->strategy.name, "%s", name);
     if (strcmp(name, "evolution") == 0)
         return evolution_read(&reader, present, spec);

@@ -214,7 +214,7 @@ static void test_wrong_recipes_are_refused_where_they_are(void **state)
         {"{" BOTH ", \"recipe\": {\"optimizer\": \"adam\"}}", "/recipe/optimizer", "sgd"},
         {"{" BOTH ", \"recipe\": {\"image_size\": 4}}", "/recipe/image_size", "at least 5"},
         {"{" BOTH ", \"recipe\": {\"image_size\": 2000}}", "/recipe/image_size", "1024"},
-        {"{" BOTH ", \"recipe\": {\"lr\": 1}}", "/recipe/lr", "Unknown key"},
+        {"{" BOTH ", \"recipe\": {\"lr\": 1}}", "/recipe/lr", "precision, progressive."},
         {"{" BOTH ", \"recipe\": {\"schedule\": \"linear\"}}", "/recipe/schedule", "cosine"},
         {"{" BOTH ", \"recipe\": {\"precision\": \"f16\"}}", "/recipe/precision", "bf16"},
         {"{" BOTH ", \"recipe\": {\"micro_batches\": 3}}", "/recipe/micro_batches", "divide"},
@@ -237,8 +237,8 @@ static void test_wrong_recipes_are_refused_where_they_are(void **state)
          "/recipe/progressive/mixup", "listed"},
         {"{" BOTH ", \"recipe\": {\"image_size\": 28,"
          " \"progressive\": {\"stages\": 2, \"image_size\": [16, 24]}}}",
-         "/recipe/progressive", "the same"},
-        {PROGRESSIVE("{\"stages\": 2, \"image_size\": [4, 28]}"), "/recipe/image_size",
+         "/recipe/progressive", "24 pixels, but image_size is 28"},
+        {PROGRESSIVE("{\"stages\": 2, \"image_size\": [4, 28]}"), "/recipe/progressive",
          "at least 5"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
@@ -484,11 +484,22 @@ static const struct dataset *find_own(void *context, const char *name)
     return strcmp(name, "own") == 0 ? context : NULL;
 }
 
+static const struct dataset *own_at(void *context, size_t index)
+{
+    const struct dataset *own = context;
+    return index < 1 && own->classes > 0 ? own : NULL;
+}
+
+static const struct dataset *many_at(void *context, size_t index)
+{
+    return index < 99 ? context : NULL;
+}
+
 static void test_data_sets_are_found_by_the_callers_function(void **state)
 {
     (void)state;
     struct dataset own = {"own", 64, 3, 7, 1000, 0};
-    struct spec_datasets datasets = {find_own, &own};
+    struct spec_datasets datasets = {find_own, own_at, &own};
     struct spec *spec = NULL;
     struct error error = {0};
     static const char json[] = "{\"dataset\": {\"name\": \"own\"}, " SPACE "}";
@@ -500,7 +511,33 @@ static void test_data_sets_are_found_by_the_callers_function(void **state)
     static const char known[] = "{" BOTH "}";
     assert_int_equal(spec_parse(known, strlen(known), &datasets, &spec, &error), -EINVAL);
     assert_string_equal(error.pointer, "/dataset/name");
+    assert_string_equal(error.message, "There is no data set \"fashion-mnist\"; there are own.");
+    datasets.at = many_at;
+    assert_int_equal(spec_parse(known, strlen(known), &datasets, &spec, &error), -EINVAL);
+    assert_non_null(strstr(error.message, "own, own and others."));
+    snprintf(own.name, sizeof own.name, "%060d", 1);
+    assert_int_equal(spec_parse(known, strlen(known), &datasets, &spec, &error), -EINVAL);
+    assert_non_null(strstr(error.message, "0001 and others."));
+    own.classes = 0;
+    datasets.at = own_at;
+    assert_int_equal(spec_parse(known, strlen(known), &datasets, &spec, &error), -EINVAL);
     assert_non_null(strstr(error.message, "no worker"));
+}
+
+static void test_stages_without_image_size_take_the_data_sets(void **state)
+{
+    (void)state;
+    static const char *const forms[] = {
+        PROGRESSIVE("{\"stages\": 2, \"dropout\": [0, 0.2]}"),
+        PROGRESSIVE("{\"stages\": [{\"dropout\": 0}, {\"dropout\": 0.2}]}"),
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(forms); i++) {
+        struct spec *spec = specs_parse(forms[i]);
+        assert_int_equal(spec->recipe.image_size, spec->dataset.image_size);
+        assert_int_equal(spec->recipe.stages[0].image_size, spec->dataset.image_size);
+        assert_true(spec->recipe.stages[1].dropout == 0.2);
+        spec_free(spec);
+    }
 }
 
 int main(void)
@@ -515,6 +552,7 @@ int main(void)
         cmocka_unit_test(test_wrong_data_sets_spaces_and_rewards_are_refused_where_they_are),
         cmocka_unit_test(test_wrong_recipes_are_refused_where_they_are),
         cmocka_unit_test(test_progressive_stages_are_read_in_each_form),
+        cmocka_unit_test(test_stages_without_image_size_take_the_data_sets),
         cmocka_unit_test(test_wrong_limits_and_budgets_are_refused_where_they_are),
         cmocka_unit_test(test_too_large_texts_are_refused),
         cmocka_unit_test(test_deep_nesting_is_refused),
