@@ -7,6 +7,7 @@
 #include "cli/query.h"
 #include "cli/search_view.h"
 #include "cli/table.h"
+#include "cli/waiting.h"
 
 #include <math.h>
 #include <string.h>
@@ -93,10 +94,11 @@ static enum exit_code run_show(struct cli *cli, const struct arguments *argument
     code = api_get_json(cli, path, &reply);
     if (code)
         return code;
+    char waiting[WAITING_SIZE] = "";
     if (cli->json)
         printf("%s\n", reply.text);
     else
-        search_view_print(cli, reply.json);
+        search_view_print(cli, reply.json, waiting_reason(cli, reply.json, waiting) ? waiting : "");
     api_reply_release(&reply);
     return EXIT_CODE_OK;
 }

@@ -52,7 +52,7 @@ static void print_objectives(const json_t *search)
     printf("\n");
 }
 
-void search_view_print(const struct cli *cli, const json_t *search)
+void search_view_print(const struct cli *cli, const json_t *search, const char *waiting)
 {
     struct search_view view = search_view_of(search);
     char spent[FORMAT_SIZE], left[FORMAT_SIZE], images[FORMAT_SIZE];
@@ -72,6 +72,8 @@ void search_view_print(const struct cli *cli, const json_t *search)
            (unsigned long long)view.finished, (unsigned long long)view.budget,
            (unsigned long long)view.done, (unsigned long long)view.failed,
            (unsigned long long)view.running);
+    if (*waiting)
+        printf("waiting     %s\n", waiting);
     format_duration(api_number(search, "spend.seconds"), spent);
     format_count(api_integer(search, "spend.images"), images);
     printf("spent       %s of training, %s images\n", spent, images);

@@ -22,7 +22,7 @@ struct search_view {
 /* Points into `search`. */
 struct search_view search_view_of(const json_t *search);
 
-/* A page for a person. */
-void search_view_print(const struct cli *cli, const json_t *search);
+/* A page for a person. `waiting`: why nothing runs, or "". */
+void search_view_print(const struct cli *cli, const json_t *search, const char *waiting);
 
 #endif

@@ -8,6 +8,7 @@
 #include "cli/progress.h"
 #include "cli/search_view.h"
 #include "cli/sse.h"
+#include "cli/waiting.h"
 #include "proto/http_client.h"
 
 #include <errno.h>
@@ -20,6 +21,7 @@
  * while the stream's data are handed over. */
 enum {
     ABSENCE_SECONDS_MAX = 120, /* a daemon that has been away for so long is given up */
+    PATIENCE_SECONDS = 5,      /* a search that waits for so long from the start on is told of */
     SILENCE_SECONDS_MAX = 60,  /* of a stream; the daemon says something every 15 s */
     PAUSE_SECONDS = 2          /* between two tries, or two looks where there is no stream */
 };
@@ -34,8 +36,10 @@ struct watch {
     double best_reward;      /* of them; NaN before the first */
     time_t heard_s;          /* monotonic time of the stream's latest bytes */
     time_t looked_s;         /* and of the progress line */
-    bool line_shown;         /* the progress line stands on the terminal */
-    bool end_told;           /* the stream has said that the search ended */
+    time_t begun_s;
+    bool wait_looked_at; /* whether it waits for something that a person has to do */
+    bool line_shown;     /* the progress line stands on the terminal */
+    bool end_told;       /* the stream has said that the search ended */
 };
 
 static time_t now_s(void)
@@ -203,11 +207,25 @@ static int on_data(void *context, const char *bytes, size_t length)
     return sse_feed(&watch->sse, bytes, length);
 }
 
+/* Once, and not at once: workers that were started together with the daemon take a moment. */
+static void tell_waiting(struct watch *watch)
+{
+    char reason[WAITING_SIZE];
+    if (watch->wait_looked_at || now_s() - watch->begun_s < PATIENCE_SECONDS)
+        return;
+    watch->wait_looked_at = true;
+    if (look(watch) || !waiting_reason(watch->cli, watch->search.json, reason))
+        return;
+    hide_line(watch);
+    problem_say(watch->cli, EXIT_CODE_OK, "search %s waits: %s", watch->id, reason);
+}
+
 static int on_tick(void *context)
 {
     struct watch *watch = context;
     if (now_s() - watch->heard_s > SILENCE_SECONDS_MAX)
         return -ETIMEDOUT;
+    tell_waiting(watch);
     bool is_due = now_s() != watch->looked_s;
     watch->looked_s = now_s();
     if (is_due && has_line(watch) && look(watch) == 0)
@@ -305,7 +323,7 @@ static enum exit_code watch_until_end(struct watch *watch)
 
 enum exit_code watch_search(struct cli *cli, const char *id)
 {
-    struct watch watch = {.cli = cli, .id = id, .best_reward = NAN};
+    struct watch watch = {.cli = cli, .id = id, .best_reward = NAN, .begun_s = now_s()};
     char path[API_PATH_SIZE];
     struct error error = {0};
     snprintf(path, sizeof path, "/v1/searches/%s", id);

@@ -127,6 +127,8 @@ check 'submit prints the number'
 # The watcher is there before the worker, so that it sees every candidate finish.
 archscout watch 1 >"$work/watch.out" 2>"$work/watch.err" &
 watcher=$!
+run 0 show 1 && out '^waiting +no worker is connected' && wait_for 60 grep -q 'search 1 waits: no worker is connected' "$work/watch.err"
+check 'a search that nobody works on says so'
 start_worker 1
 wait_for 60 sh -c 'archscout workers --json | jq -e ".workers | length == 1"'
 check 'a worker registers'
