@@ -105,8 +105,9 @@ static int read_sha256(const char *text, const char **ret_sha256, struct error *
     return 0;
 }
 
-static int read_option(int key, const char *value, struct dataset_options *options,
-                       struct error *error)
+/* `word` is what stands on the command line, `value` the option's value. */
+static int read_option(int key, const char *word, const char *value,
+                       struct dataset_options *options, struct error *error)
 {
     uint64_t number = 0;
     int r;
@@ -133,7 +134,8 @@ static int read_option(int key, const char *value, struct dataset_options *optio
     case OPTION_VERSION:
         return DATASET_OPTIONS_VERSION;
     default:
-        return error_set(error, -EINVAL, "", "an option is unknown or lacks its value");
+        return key == ':' ? error_set(error, -EINVAL, "", "%.40s lacks its value", word)
+                          : error_set(error, -EINVAL, "", "there is no option %.40s", word);
     }
 }
 
@@ -173,8 +175,11 @@ int dataset_options_parse(int argc, char *const *argv, struct dataset_options *r
     optind = 0; /* getopt starts anew, so that this function may be called again */
     opterr = 0;
     int key;
-    while ((key = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        int r = read_option(key, optarg, &options, error);
+    while ((key = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
+        /* An unknown letter may be followed by more of them in the same word. */
+        const char letter[] = {'-', (char)optopt, '\0'};
+        bool is_letter = key == '?' && optopt > 0 && optopt < OPTION_SHA256;
+        int r = read_option(key, is_letter ? letter : argv[optind - 1], optarg, &options, error);
         if (r != 0)
             return r;
     }

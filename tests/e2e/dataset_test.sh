@@ -66,6 +66,10 @@ run 2 dataset add ; check "a name is missing"
 run 2 dataset add nowhere && err 'cifar10' && one_line err ; check "no place and not known"
 run 2 dataset add x "$work/pictures" --test-share 2 ; check "a share that cannot be"
 run 2 dataset add x "$work/pictures" --sha256 abc ; check "a sum that cannot be"
+run 2 dataset add x "$work/pictures" --imagesize 32 && err 'there is no option --imagesize' ; check "a misspelt option"
+run 2 dataset list -lx && err 'there is no option -l\.' ; check "an unknown letter"
+run 2 dataset add x "$work/pictures" --seed && err '\-\-seed lacks its value' ; check "an option without its value"
+run 2 dataset add x "$work/pictures" --image-size 4 && err '8 to 1024 pixels, not 4' ; check "a size that cannot be"
 run 2 dataset list --seed 3 ; check "an option of add"
 run 2 --json dataset list ; check "no JSON"
 run 0 dataset list && out 'no data sets' ; check "an empty list"
@@ -108,6 +112,11 @@ cat >"$work/spec.json" <<'JSON'
   "seed": 1
 }
 JSON
+sed 's/"flowers"/"cifar10"/; s/"image_size": 20/"image_size": 32/' "$work/spec.json" >"$work/absent.json"
+run 0 submit "$work/absent.json" ; check "a well-known data set that no worker has"
+run 0 show latest && out '^waiting +no worker has the data set cifar10; .archscout dataset add' && run 0 cancel latest ; check "it says what it waits for"
+sed 's/"flowers", "train"/"flowres", "train"/' "$work/spec.json" >"$work/misspelt.json"
+run 4 submit "$work/misspelt.json" && err 'no data set "flowres"; did you mean "flowers"' ; check "a misspelt one"
 run 0 submit --watch "$work/spec.json" ; check "a search on it"
 run 0 show latest && out 'completed|done|finished' ; check "it has ended"
 

@@ -226,7 +226,10 @@ static int scan_split(struct folder *folder, const char *directory, bool first_s
         if (S_ISDIR(status.st_mode))
             r = scan_class_directory(folder, path, name, first_split, test, error);
         else if (is_image(name))
-            r = error_set(error, -EBADMSG, "", "%.300s: an image outside a class directory", path);
+            r = error_set(error, -EBADMSG, "",
+                          "%.300s: an image outside a class directory; "
+                          "there must be a directory for each class, with its images in it",
+                          path);
         else
             folder_ignore(folder, path);
     }

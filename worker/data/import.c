@@ -31,8 +31,8 @@ static int check_request(const struct import_request *request, struct error *err
                          DATASET_NAME_SIZE - 1);
     if (request->image_size &&
         (request->image_size < IMAGE_SIDE_MIN || request->image_size > IMAGE_SIZE_MAX))
-        return error_set(error, -EINVAL, "", "the image size must be %d to %d pixels",
-                         IMAGE_SIDE_MIN, IMAGE_SIZE_MAX);
+        return error_set(error, -EINVAL, "", "the image size must be %d to %d pixels, not %u",
+                         IMAGE_SIDE_MIN, IMAGE_SIZE_MAX, request->image_size);
     if (!(request->test_share < 1))
         return error_set(error, -EINVAL, "", "the share of the test images must be below 1");
     return 0;
@@ -182,8 +182,10 @@ static int pack_name(const struct import_request *request, const char *home,
     snprintf(ret_name, PACK_FILE_NAME_SIZE, "%s%s", request->name, SOURCE_PACK_SUFFIX);
     int r = file_join(path, home, ret_name, "", error);
     if (r == 0 && access(path, F_OK) == 0)
-        return error_set(error, -EEXIST, "", "%.300s: there is a data set called %s", path,
-                         request->name);
+        return error_set(error, -EEXIST, "",
+                         "%.300s: there is a data set called %s; choose another "
+                         "name, or remove it first",
+                         path, request->name);
     return r;
 }
 
