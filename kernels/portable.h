@@ -90,6 +90,53 @@ KERNEL_BODY float float_of_bfloat(uint16_t half)
     return float_of_bits((uint32_t)half << 16);
 }
 
+/* 8 values from an array aligned to 16 bytes. */
+KERNEL_BODY void octet_load(const uint16_t *halves, float *ret_values)
+{
+    const struct octet octet = *(const struct octet *)(const void *)halves;
+    for (uint32_t i = 0; i < OCTET_HALVES; i++)
+        ret_values[i] = float_of_bfloat(octet.v[i]);
+}
+
+KERNEL_BODY void octet_store(uint16_t *halves, const float *values)
+{
+    struct octet octet;
+    for (uint32_t i = 0; i < OCTET_HALVES; i++)
+        octet.v[i] = bfloat_of(values[i]);
+    *(struct octet *)(void *)halves = octet;
+}
+
+/* One operation of the device's special-function unit, relative error 2^-11; exact on the host. */
+#ifdef __CUDA_ARCH__
+__device__ static inline float tanh_fast(float x)
+{
+    float y;
+    asm("tanh.approx.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+#else
+static inline float tanh_fast(float x)
+{
+    return tanhf(x);
+}
+#endif
+
+KERNEL_BODY float sigmoid_of(float x)
+{
+    return 0.5f + 0.5f * tanh_fast(0.5f * x);
+}
+
+KERNEL_BODY float silu_of(float x)
+{
+    return x * sigmoid_of(x);
+}
+
+KERNEL_BODY float silu_slope(float x)
+{
+    const float s = sigmoid_of(x);
+    return s + x * s * (1.0f - s);
+}
+
 /* Sums of a block are made by a tree: at every level the upper half of `active` values is added to the lower one, by all
  * threads at once, until one is left. Between two levels the block waits. */
 KERNEL_BODY uint32_t tree_half(uint32_t active)

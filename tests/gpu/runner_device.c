@@ -120,3 +120,95 @@ void run_cross_entropy(const struct cross_entropy_options *options,
     device_buffer_free(partners);
     device_buffer_free(shares);
 }
+
+/* tanh.approx has a relative error of 2^-11, and SiLU multiplies it by half of up to about 6. */
+double runner_silu_tolerance(void)
+{
+    return 2e-3;
+}
+
+struct norm_mirror {
+    struct batch_norm there;
+    void *x, *scale, *shift;
+};
+
+static struct norm_mirror norm_new(const struct batch_norm *norm)
+{
+    struct norm_mirror mirrored = {*norm, mirror(norm->x), mirror(norm->scale),
+                                   mirror(norm->shift)};
+    mirrored.there.x = mirrored.x;
+    mirrored.there.scale = mirrored.scale;
+    mirrored.there.shift = mirrored.shift;
+    mirrored.there.mean = mirror(norm->mean);
+    mirrored.there.inverse = mirror(norm->inverse);
+    mirrored.there.partials =
+        device_new(NULL, batch_norm_partials(&norm->shape) * sizeof *norm->partials);
+    return mirrored;
+}
+
+static void norm_free(const struct norm_mirror *mirrored, const struct batch_norm *norm)
+{
+    unmirror(mirrored->there.mean, norm->mean);
+    unmirror(mirrored->there.inverse, norm->inverse);
+    device_buffer_free(mirrored->there.partials);
+    device_buffer_free(mirrored->x);
+    device_buffer_free(mirrored->scale);
+    device_buffer_free(mirrored->shift);
+}
+
+static void running_run(const struct batch_norm *norm, const struct batch_norm_running *running,
+                        int (*launch)(const struct batch_norm *, const struct batch_norm_running *,
+                                      struct CUstream_st *))
+{
+    const struct norm_mirror mirrored = norm_new(norm);
+    struct batch_norm_running there = *running;
+    there.mean = mirror(running->mean);
+    there.variance = mirror(running->variance);
+    assert_int_equal(launch(&mirrored.there, &there, NULL), 0);
+    unmirror(there.mean, running->mean);
+    unmirror(there.variance, running->variance);
+    norm_free(&mirrored, norm);
+}
+
+void run_norm_statistics(const struct batch_norm *norm, const struct batch_norm_running *running)
+{
+    running_run(norm, running, batch_norm_statistics_launch);
+}
+
+void run_norm_running(const struct batch_norm *norm, const struct batch_norm_running *running)
+{
+    running_run(norm, running, batch_norm_running_launch);
+}
+
+void run_norm_apply(const struct batch_norm *norm, const struct batch_norm_output *output)
+{
+    const struct norm_mirror mirrored = norm_new(norm);
+    void *branch = mirror(output->branch), *residual = mirror(output->residual);
+    const struct batch_norm_output there = {branch, residual, mirror(output->ret_y)};
+    assert_int_equal(batch_norm_apply_launch(&mirrored.there, &there, NULL), 0);
+    unmirror(there.ret_y, output->ret_y);
+    norm_free(&mirrored, norm);
+    device_buffer_free(branch);
+    device_buffer_free(residual);
+}
+
+void run_norm_backward(const struct batch_norm *norm, const struct batch_norm_gradients *gradients)
+{
+    const struct norm_mirror mirrored = norm_new(norm);
+    struct batch_norm_gradients there = *gradients;
+    void *dy = mirror(gradients->dy), *branch = mirror(gradients->branch);
+    there.dy = dy;
+    there.branch = branch;
+    there.dscale = mirror(gradients->dscale);
+    there.dshift = mirror(gradients->dshift);
+    there.ret_dx = mirror(gradients->ret_dx);
+    there.means = device_new(NULL, (size_t)2 * norm->shape.channels * sizeof(float));
+    assert_int_equal(batch_norm_backward_launch(&mirrored.there, &there, NULL), 0);
+    unmirror(there.dscale, gradients->dscale);
+    unmirror(there.dshift, gradients->dshift);
+    unmirror(there.ret_dx, gradients->ret_dx);
+    norm_free(&mirrored, norm);
+    device_buffer_free(there.means);
+    device_buffer_free(dy);
+    device_buffer_free(branch);
+}

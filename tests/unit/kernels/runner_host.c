@@ -1,8 +1,11 @@
 #include "tests/unit/kernels/runner.h"
 
+#include "kernels/batch_norm_body.h"
 #include "kernels/cross_entropy_body.h"
 #include "kernels/gradient_norm_body.h"
 #include "kernels/optimizer_body.h"
+
+#include "tests/unit/kernels/array.h"
 
 #include <stdlib.h>
 
@@ -90,4 +93,130 @@ void run_cross_entropy(const struct cross_entropy_options *options,
     cross_entropy_finish(options->first, tree_of(losses, CROSS_ENTROPY_THREADS),
                          tree_of(correct, CROSS_ENTROPY_THREADS), loss);
     free(images);
+}
+
+double runner_silu_tolerance(void)
+{
+    return 1e-6;
+}
+
+/* One thread's sums, of x or of the gradient; given is struct batch_norm_running or struct batch_norm_gradients. */
+struct norm_pass {
+    struct norm_sums (*sums)(const struct batch_norm *norm, const void *given,
+                             const struct norm_grid *grid, const struct norm_place *place);
+    void (*finish)(const struct batch_norm *norm, const void *given, uint32_t channel,
+                   struct norm_totals totals);
+    const void *given;
+};
+
+static struct norm_sums statistics_sums(const struct batch_norm *norm, const void *given,
+                                        const struct norm_grid *grid,
+                                        const struct norm_place *place)
+{
+    const struct batch_norm_running *running = given;
+    return norm_statistics_sums(norm, running->mean, grid, place);
+}
+
+static void statistics_finish(const struct batch_norm *norm, const void *given, uint32_t channel,
+                              struct norm_totals totals)
+{
+    norm_statistics_finish(norm, given, channel, totals);
+}
+
+static struct norm_sums backward_sums(const struct batch_norm *norm, const void *given,
+                                      const struct norm_grid *grid, const struct norm_place *place)
+{
+    return norm_backward_sums(norm, given, grid, place);
+}
+
+static void backward_finish(const struct batch_norm *norm, const void *given, uint32_t channel,
+                            struct norm_totals totals)
+{
+    norm_backward_finish(norm, given, channel, totals);
+}
+
+static void block_run(const struct batch_norm *norm, const struct norm_pass *pass,
+                      const struct norm_grid *grid, uint32_t slice, uint32_t tile)
+{
+    static float block[NORM_SUMS * BATCH_NORM_THREADS];
+    for (uint32_t t = 0; t < BATCH_NORM_THREADS; t++) {
+        const struct norm_place place = norm_place_of(grid, slice, tile, t);
+        const struct norm_sums sums = pass->sums(norm, pass->given, grid, &place);
+        norm_sums_put(block, t, &sums);
+    }
+    for (uint32_t active = grid->rows_at_once; active > 1; active = tree_half(active))
+        for (uint32_t t = 0; t < BATCH_NORM_THREADS; t++)
+            norm_level(block, grid->lanes, t, active);
+    for (uint32_t t = 0; t < BATCH_NORM_THREADS; t++) {
+        const struct norm_place place = norm_place_of(grid, slice, tile, t);
+        norm_partials_write(norm, block, &place, slice, t);
+    }
+}
+
+static void finish_run(const struct batch_norm *norm, const struct norm_pass *pass, uint32_t slices,
+                       uint32_t channel)
+{
+    struct norm_totals parts[NORM_FINISH_PARTS * NORM_FINISH_LANES];
+    const uint32_t lane = channel % NORM_FINISH_LANES;
+    for (uint32_t p = 0; p < NORM_FINISH_PARTS; p++)
+        parts[p * NORM_FINISH_LANES + lane] = norm_partials_read(norm, slices, channel, p);
+    pass->finish(norm, pass->given, channel, norm_parts_add(parts, lane));
+}
+
+static void pass_run(const struct batch_norm *norm, const struct norm_pass *pass)
+{
+    const struct norm_grid grid = norm_grid_of(&norm->shape);
+    struct batch_norm here = *norm;
+    here.partials = array_new((size_t)grid.slices * 2 * norm->shape.channels * sizeof(float));
+    for (uint32_t slice = 0; slice < grid.slices; slice++)
+        for (uint32_t tile = 0; tile < grid.tiles; tile++)
+            block_run(&here, pass, &grid, slice, tile);
+    for (uint32_t c = 0; c < norm->shape.channels; c++)
+        finish_run(&here, pass, grid.slices, c);
+    array_free(here.partials);
+}
+
+void run_norm_statistics(const struct batch_norm *norm, const struct batch_norm_running *running)
+{
+    const struct norm_pass pass = {statistics_sums, statistics_finish, running};
+    pass_run(norm, &pass);
+}
+
+void run_norm_running(const struct batch_norm *norm, const struct batch_norm_running *running)
+{
+    for (uint32_t c = 0; c < norm->shape.channels; c++) {
+        norm->mean[c] = running->mean[c];
+        norm->inverse[c] = norm_inverse((double)running->variance[c], running->epsilon);
+    }
+}
+
+/* The n-th thread of the grid, all blocks after each other. */
+static struct norm_place place_at(const struct norm_grid *grid, size_t n)
+{
+    const size_t block = n / BATCH_NORM_THREADS;
+    return norm_place_of(grid, (uint32_t)(block % grid->slices), (uint32_t)(block / grid->slices),
+                         (uint32_t)(n % BATCH_NORM_THREADS));
+}
+
+void run_norm_apply(const struct batch_norm *norm, const struct batch_norm_output *output)
+{
+    const struct norm_grid grid = norm_grid_of(&norm->shape);
+    for (size_t n = 0; n < (size_t)grid.slices * grid.tiles * BATCH_NORM_THREADS; n++) {
+        const struct norm_place place = place_at(&grid, n);
+        norm_apply(norm, output, &grid, &place);
+    }
+}
+
+void run_norm_backward(const struct batch_norm *norm, const struct batch_norm_gradients *gradients)
+{
+    const struct norm_grid grid = norm_grid_of(&norm->shape);
+    struct batch_norm_gradients here = *gradients;
+    here.means = array_new((size_t)2 * norm->shape.channels * sizeof(float));
+    const struct norm_pass pass = {backward_sums, backward_finish, &here};
+    pass_run(norm, &pass);
+    for (size_t n = 0; n < (size_t)grid.slices * grid.tiles * BATCH_NORM_THREADS; n++) {
+        const struct norm_place place = place_at(&grid, n);
+        norm_backward_apply(norm, &here, &grid, &place);
+    }
+    array_free(here.means);
 }

@@ -1,0 +1,87 @@
+/* Batch normalisation and SiLU of maps in bfloat16, (images, pixels, channels), channels a multiple of 8: the CUDA counterpart
+ * of OP_NORM (worker/engine/reference/norm.c is the reference). What is stored of a map is the convolution's raw output, x;
+ * normalisation and SiLU are made again wherever they are needed.
+ *
+ * Sums are kept in float, those of x shifted by the running mean, and added up in two stages of one order; the second one is
+ * in double. SiLU is x / 2 (1 + tanh(x / 2)) with the device's tanh.approx, whose relative error of 2^-11 is below
+ * bfloat16's. */
+#ifndef KERNELS_BATCH_NORM_H
+#define KERNELS_BATCH_NORM_H
+
+#include "kernels/step.h"
+#include "search/attributes.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    BATCH_NORM_THREADS = 256,
+    BATCH_NORM_LANES_MAX = 32, /* octets of channels that a block has beside each other */
+    BATCH_NORM_BLOCKS_MAX = 1024,
+    BATCH_NORM_SLICES_MAX = 512 /* blocks that share the rows of one channel */
+};
+
+/* images * pixels fits 32 bits. */
+struct batch_norm_shape {
+    uint32_t images, pixels, channels;
+};
+
+/* Device memory; maps are aligned to 16 bytes, as are arrays of channels. */
+struct batch_norm {
+    struct batch_norm_shape shape;
+    const uint16_t *x;          /* (images, pixels, channels) */
+    const float *scale, *shift; /* (channels) */
+    float *mean, *inverse;      /* (channels): of the batch, and 1 / sqrt(variance + epsilon) */
+    float *partials;            /* (batch_norm_partials), for the launches' own use */
+    bool silu;
+};
+
+/* Floats of partials. */
+size_t batch_norm_partials(const struct batch_norm_shape *shape);
+
+struct batch_norm_running {
+    float *mean, *variance; /* (channels) */
+    double momentum, epsilon;
+    bool keep; /* they stay as they are */
+};
+
+/* mean, inverse of x; running = momentum running + (1 - momentum) batch, with the biased variance. */
+int batch_norm_statistics_launch(const struct batch_norm *norm,
+                                 const struct batch_norm_running *running,
+                                 struct CUstream_st *stream) MUST_USE;
+
+/* mean, inverse of the running statistics, for evaluation. */
+int batch_norm_running_launch(const struct batch_norm *norm,
+                              const struct batch_norm_running *running,
+                              struct CUstream_st *stream) MUST_USE;
+
+struct batch_norm_output {
+    const float *branch;      /* (images): factors of stochastic depth; NULL: 1 */
+    const uint16_t *residual; /* (images, pixels, channels); NULL: 0 */
+    uint16_t *ret_y;          /* (images, pixels, channels); neither x nor residual */
+};
+
+/* y = branch silu((x - mean) inverse scale + shift) + residual; without SiLU where norm->silu is false. */
+int batch_norm_apply_launch(const struct batch_norm *norm, const struct batch_norm_output *output,
+                            struct CUstream_st *stream) MUST_USE;
+
+struct batch_norm_gradients {
+    const uint16_t *dy;     /* (images, pixels, channels): that of y */
+    const float *branch;    /* as in the forward pass */
+    float *dscale, *dshift; /* (channels) */
+    float *means;           /* (2, channels), for the launches' own use */
+    uint16_t *ret_dx;       /* (images, pixels, channels); neither x nor dy */
+    bool first;             /* dscale and dshift are replaced; otherwise added to */
+};
+
+/* Through the statistics too. Three launches: sums, means, dx. */
+int batch_norm_backward_launch(const struct batch_norm *norm,
+                               const struct batch_norm_gradients *gradients,
+                               struct CUstream_st *stream) MUST_USE;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

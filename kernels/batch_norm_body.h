@@ -1,0 +1,301 @@
+/* The index arithmetic and arithmetic of kernels/batch_norm.cu.
+ *
+ * A thread has 8 channels of some rows, a row being one pixel of one image. A block has up to 32 such octets beside each other
+ * (its tile) and as many rows at once as its threads suffice for; the grid is (slices, tiles), and a slice's rows lie
+ * slices * rows_at_once apart. */
+#ifndef KERNELS_BATCH_NORM_BODY_H
+#define KERNELS_BATCH_NORM_BODY_H
+
+#include "kernels/batch_norm.h"
+
+enum { NORM_SUMS = 2 * OCTET_HALVES, NORM_FINISH_LANES = 32, NORM_FINISH_PARTS = 8 };
+
+struct norm_grid {
+    uint32_t octets, tiles, lanes, rows, rows_at_once, slices;
+};
+
+KERNEL_BODY uint32_t norm_parts(uint32_t whole, uint32_t part)
+{
+    return (whole - 1) / part + 1;
+}
+
+/* Depends on the shape alone, so that the order of additions does too. */
+KERNEL_BODY struct norm_grid norm_grid_of(const struct batch_norm_shape *shape)
+{
+    struct norm_grid grid;
+    grid.octets = shape->channels / OCTET_HALVES;
+    grid.tiles = norm_parts(grid.octets, BATCH_NORM_LANES_MAX);
+    grid.lanes = norm_parts(grid.octets, grid.tiles);
+    grid.rows = shape->images * shape->pixels;
+    grid.rows_at_once = BATCH_NORM_THREADS / grid.lanes;
+    grid.slices = norm_parts(grid.rows, 4 * grid.rows_at_once);
+    const uint32_t most = norm_parts(BATCH_NORM_BLOCKS_MAX, grid.tiles);
+    grid.slices = grid.slices < most ? grid.slices : most;
+    if (grid.slices > BATCH_NORM_SLICES_MAX)
+        grid.slices = BATCH_NORM_SLICES_MAX;
+    return grid;
+}
+
+/* Where a thread works. */
+struct norm_place {
+    bool active;
+    uint32_t row;     /* of rows_at_once */
+    uint32_t channel; /* the first of 8 */
+    uint32_t first, stride;
+};
+
+KERNEL_BODY struct norm_place norm_place_of(const struct norm_grid *grid, uint32_t slice,
+                                            uint32_t tile, uint32_t thread)
+{
+    struct norm_place place;
+    const uint32_t octet = tile * grid->lanes + thread % grid->lanes;
+    place.row = thread / grid->lanes;
+    place.active = place.row < grid->rows_at_once && octet < grid->octets;
+    place.channel = octet * OCTET_HALVES;
+    place.first = slice * grid->rows_at_once + place.row;
+    place.stride = grid->slices * grid->rows_at_once;
+    return place;
+}
+
+KERNEL_BODY void channels_load(const float *values, uint32_t channel, float *ret_values)
+{
+    for (uint32_t i = 0; i < OCTET_HALVES; i += QUAD_FLOATS) {
+        const struct quad quad = *(const struct quad *)(const void *)(values + channel + i);
+        for (uint32_t lane = 0; lane < QUAD_FLOATS; lane++)
+            ret_values[i + lane] = quad.v[lane];
+    }
+}
+
+/* 8 sums of one kind, then 8 of the other. */
+struct norm_sums {
+    float v[NORM_SUMS];
+};
+
+/* x - running mean, and its square */
+KERNEL_BODY struct norm_sums norm_statistics_sums(const struct batch_norm *norm,
+                                                  const float *running_mean,
+                                                  const struct norm_grid *grid,
+                                                  const struct norm_place *place)
+{
+    struct norm_sums sums = {{0}};
+    float origin[OCTET_HALVES], x[OCTET_HALVES];
+    if (!place->active)
+        return sums;
+    channels_load(running_mean, place->channel, origin);
+    KERNEL_UNROLL
+    for (size_t row = place->first; row < grid->rows; row += place->stride) {
+        octet_load(norm->x + row * norm->shape.channels + place->channel, x);
+        for (uint32_t i = 0; i < OCTET_HALVES; i++) {
+            const float off = x[i] - origin[i];
+            sums.v[i] += off;
+            sums.v[OCTET_HALVES + i] += off * off;
+        }
+    }
+    return sums;
+}
+
+/* A block's sums lie as (NORM_SUMS, BATCH_NORM_THREADS). */
+KERNEL_BODY void norm_sums_put(float *block, uint32_t thread, const struct norm_sums *sums)
+{
+    for (uint32_t k = 0; k < NORM_SUMS; k++)
+        block[k * BATCH_NORM_THREADS + thread] = sums->v[k];
+}
+
+/* A level of the tree over the rows of a block, as tree_level. */
+KERNEL_BODY void norm_level(float *block, uint32_t lanes, uint32_t thread, uint32_t active)
+{
+    const uint32_t half = tree_half(active);
+    if (thread / lanes + half >= active)
+        return;
+    for (uint32_t k = 0; k < NORM_SUMS; k++)
+        block[k * BATCH_NORM_THREADS + thread] +=
+            block[k * BATCH_NORM_THREADS + thread + half * lanes];
+}
+
+/* partials (slices, 2, channels); for the threads of row 0 */
+KERNEL_BODY void norm_partials_write(const struct batch_norm *norm, const float *block,
+                                     const struct norm_place *place, uint32_t slice,
+                                     uint32_t thread)
+{
+    const size_t channels = norm->shape.channels;
+    if (!place->active || place->row > 0)
+        return;
+    for (uint32_t k = 0; k < NORM_SUMS; k++)
+        norm->partials[(2 * (size_t)slice + k / OCTET_HALVES) * channels + place->channel +
+                       k % OCTET_HALVES] = block[k * BATCH_NORM_THREADS + thread];
+}
+
+struct norm_totals {
+    double first, second;
+};
+
+/* Part p of NORM_FINISH_PARTS has the slices p, p + NORM_FINISH_PARTS, ... of a channel. */
+KERNEL_BODY struct norm_totals norm_partials_read(const struct batch_norm *norm, uint32_t slices,
+                                                  uint32_t channel, uint32_t part)
+{
+    const size_t channels = norm->shape.channels;
+    struct norm_totals totals = {0, 0};
+    for (size_t s = part; s < slices; s += NORM_FINISH_PARTS) {
+        totals.first += (double)norm->partials[2 * s * channels + channel];
+        totals.second += (double)norm->partials[(2 * s + 1) * channels + channel];
+    }
+    return totals;
+}
+
+/* parts (NORM_FINISH_PARTS, NORM_FINISH_LANES) */
+KERNEL_BODY struct norm_totals norm_parts_add(const struct norm_totals *parts, uint32_t lane)
+{
+    struct norm_totals totals = {0, 0};
+    for (uint32_t p = 0; p < NORM_FINISH_PARTS; p++) {
+        totals.first += parts[p * NORM_FINISH_LANES + lane].first;
+        totals.second += parts[p * NORM_FINISH_LANES + lane].second;
+    }
+    return totals;
+}
+
+KERNEL_BODY float norm_inverse(double variance, double epsilon)
+{
+    return (float)(1.0 / sqrt(variance + epsilon));
+}
+
+KERNEL_BODY void norm_statistics_finish(const struct batch_norm *norm,
+                                        const struct batch_norm_running *running, uint32_t channel,
+                                        struct norm_totals totals)
+{
+    const double rows = (double)norm->shape.images * norm->shape.pixels;
+    const double kept = running->momentum, off = totals.first / rows;
+    const double mean = (double)running->mean[channel] + off;
+    const double variance = fmax(totals.second / rows - off * off, 0.0);
+    norm->mean[channel] = (float)mean;
+    norm->inverse[channel] = norm_inverse(variance, running->epsilon);
+    if (running->keep)
+        return;
+    running->mean[channel] = (float)(kept * (double)running->mean[channel] + (1.0 - kept) * mean);
+    running->variance[channel] =
+        (float)(kept * (double)running->variance[channel] + (1.0 - kept) * variance);
+}
+
+/* What a thread keeps of its 8 channels. */
+struct norm_channels {
+    float mean[OCTET_HALVES], inverse[OCTET_HALVES], scale[OCTET_HALVES], shift[OCTET_HALVES];
+};
+
+KERNEL_BODY struct norm_channels norm_channels_of(const struct batch_norm *norm, uint32_t channel)
+{
+    struct norm_channels channels;
+    channels_load(norm->mean, channel, channels.mean);
+    channels_load(norm->inverse, channel, channels.inverse);
+    channels_load(norm->scale, channel, channels.scale);
+    channels_load(norm->shift, channel, channels.shift);
+    return channels;
+}
+
+/* Stochastic depth's, of the image that the row is in. */
+KERNEL_BODY float norm_factor(const struct batch_norm *norm, const float *branch, size_t row)
+{
+    return branch ? branch[(uint32_t)row / norm->shape.pixels] : 1.0f;
+}
+
+KERNEL_BODY void norm_apply(const struct batch_norm *norm, const struct batch_norm_output *output,
+                            const struct norm_grid *grid, const struct norm_place *place)
+{
+    const uint16_t *__restrict__ map = norm->x;
+    const uint16_t *__restrict__ residual = output->residual;
+    uint16_t *__restrict__ ret_y = output->ret_y;
+    float x[OCTET_HALVES], added[OCTET_HALVES] = {0};
+    if (!place->active)
+        return;
+    const struct norm_channels channels = norm_channels_of(norm, place->channel);
+    KERNEL_UNROLL
+    for (size_t row = place->first; row < grid->rows; row += place->stride) {
+        const size_t at = row * norm->shape.channels + place->channel;
+        const float factor = norm_factor(norm, output->branch, row);
+        octet_load(map + at, x);
+        if (residual)
+            octet_load(residual + at, added);
+        for (uint32_t i = 0; i < OCTET_HALVES; i++) {
+            const float normal = (x[i] - channels.mean[i]) * channels.inverse[i];
+            const float z = normal * channels.scale[i] + channels.shift[i];
+            x[i] = factor * (norm->silu ? silu_of(z) : z) + added[i];
+        }
+        octet_store(ret_y + at, x);
+    }
+}
+
+/* x becomes its normalised value, dy the gradient of what the scale and the shift make of that. */
+KERNEL_BODY void norm_row_backward(const struct batch_norm *norm,
+                                   const struct norm_channels *channels, float factor, float *x,
+                                   float *dy)
+{
+    for (uint32_t i = 0; i < OCTET_HALVES; i++) {
+        x[i] = (x[i] - channels->mean[i]) * channels->inverse[i];
+        dy[i] *= factor;
+        if (norm->silu)
+            dy[i] *= silu_slope(x[i] * channels->scale[i] + channels->shift[i]);
+    }
+}
+
+/* Sums of the gradient, and of it times the normalised value. */
+KERNEL_BODY struct norm_sums norm_backward_sums(const struct batch_norm *norm,
+                                                const struct batch_norm_gradients *gradients,
+                                                const struct norm_grid *grid,
+                                                const struct norm_place *place)
+{
+    struct norm_sums sums = {{0}};
+    float x[OCTET_HALVES], dy[OCTET_HALVES];
+    if (!place->active)
+        return sums;
+    const struct norm_channels channels = norm_channels_of(norm, place->channel);
+    KERNEL_UNROLL
+    for (size_t row = place->first; row < grid->rows; row += place->stride) {
+        const size_t at = row * norm->shape.channels + place->channel;
+        octet_load(norm->x + at, x);
+        octet_load(gradients->dy + at, dy);
+        norm_row_backward(norm, &channels, norm_factor(norm, gradients->branch, row), x, dy);
+        for (uint32_t i = 0; i < OCTET_HALVES; i++) {
+            sums.v[i] += dy[i];
+            sums.v[OCTET_HALVES + i] += dy[i] * x[i];
+        }
+    }
+    return sums;
+}
+
+KERNEL_BODY void norm_backward_finish(const struct batch_norm *norm,
+                                      const struct batch_norm_gradients *gradients,
+                                      uint32_t channel, struct norm_totals totals)
+{
+    const double rows = (double)norm->shape.images * norm->shape.pixels;
+    const float shift = gradients->first ? 0.0f : gradients->dshift[channel];
+    const float scale = gradients->first ? 0.0f : gradients->dscale[channel];
+    gradients->dshift[channel] = shift + (float)totals.first;
+    gradients->dscale[channel] = scale + (float)totals.second;
+    gradients->means[channel] = (float)(totals.first / rows);
+    gradients->means[norm->shape.channels + channel] = (float)(totals.second / rows);
+}
+
+KERNEL_BODY void norm_backward_apply(const struct batch_norm *norm,
+                                     const struct batch_norm_gradients *gradients,
+                                     const struct norm_grid *grid, const struct norm_place *place)
+{
+    const uint16_t *__restrict__ map = norm->x;
+    const uint16_t *__restrict__ from = gradients->dy;
+    uint16_t *__restrict__ ret_dx = gradients->ret_dx;
+    float x[OCTET_HALVES], dy[OCTET_HALVES], mean[OCTET_HALVES], product[OCTET_HALVES];
+    if (!place->active)
+        return;
+    const struct norm_channels channels = norm_channels_of(norm, place->channel);
+    channels_load(gradients->means, place->channel, mean);
+    channels_load(gradients->means + norm->shape.channels, place->channel, product);
+    KERNEL_UNROLL
+    for (size_t row = place->first; row < grid->rows; row += place->stride) {
+        const size_t at = row * norm->shape.channels + place->channel;
+        octet_load(map + at, x);
+        octet_load(from + at, dy);
+        norm_row_backward(norm, &channels, norm_factor(norm, gradients->branch, row), x, dy);
+        for (uint32_t i = 0; i < OCTET_HALVES; i++)
+            dy[i] = channels.scale[i] * channels.inverse[i] * (dy[i] - mean[i] - x[i] * product[i]);
+        octet_store(ret_dx + at, dy);
+    }
+}
+
+#endif

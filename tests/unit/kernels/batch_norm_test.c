@@ -1,0 +1,278 @@
+#include "tests/unit/kernels/array.h"
+#include "tests/unit/kernels/runner.h"
+#include "worker/engine/reference/ops.h"
+
+#include "kernels/portable.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define EPSILON 1e-3
+
+/* One octet, odd numbers of them, one tile and several, fewer rows than a block has and more than the grid. */
+static const struct batch_norm_shape SHAPES[] = {{1, 1, 8},    {2, 9, 8},     {3, 49, 24},
+                                                 {1, 7, 256},  {5, 13, 264},  {2, 25, 520},
+                                                 {7, 121, 48}, {3, 5000, 16}, {40, 4096, 8}};
+
+static size_t rows_of(const struct batch_norm_shape *shape)
+{
+    return (size_t)shape->images * shape->pixels;
+}
+
+static size_t elements_of(const struct batch_norm_shape *shape)
+{
+    return rows_of(shape) * shape->channels;
+}
+
+static float *widened(const uint16_t *halves, size_t count)
+{
+    float *values = array_new(count * sizeof *values);
+    for (size_t i = 0; i < count; i++)
+        values[i] = float_of_bfloat(halves[i]);
+    return values;
+}
+
+/* mean + deviation normal */
+static uint16_t *map_new(const struct batch_norm_shape *shape, float mean, float deviation,
+                         uint64_t stream)
+{
+    const size_t count = elements_of(shape);
+    float *values = array_normal(count, stream);
+    uint16_t *halves = array_new(count * sizeof *halves);
+    for (size_t i = 0; i < count; i++)
+        halves[i] = bfloat_of(mean + deviation * values[i]);
+    array_free(values);
+    return halves;
+}
+
+/* A layer with its batch's statistics, and the same for the reference. */
+struct layer {
+    struct batch_norm norm;
+    uint16_t *x;
+    float *wide, *scale, *shift, *variance, *expected_mean;
+    struct norm_shape shape;
+    struct norm_parameters reference;
+};
+
+static struct layer layer_new(const struct batch_norm_shape *shape, bool silu)
+{
+    const size_t channels = shape->channels;
+    struct layer layer = {.x = map_new(shape, 0.5f, 1.0f, 1),
+                          .scale = array_normal(channels, 2),
+                          .shift = array_normal(channels, 3),
+                          .variance = array_zeros(channels),
+                          .expected_mean = array_zeros(channels),
+                          .shape = {rows_of(shape), shape->channels, EPSILON}};
+    layer.wide = widened(layer.x, elements_of(shape));
+    norm_statistics(&layer.shape, layer.wide, layer.expected_mean, layer.variance);
+    layer.reference =
+        (struct norm_parameters){layer.scale, layer.shift, layer.expected_mean, layer.variance};
+    layer.norm = (struct batch_norm){.shape = *shape,
+                                     .x = layer.x,
+                                     .scale = layer.scale,
+                                     .shift = layer.shift,
+                                     .mean = array_new(channels * sizeof(float)),
+                                     .inverse = array_new(channels * sizeof(float)),
+                                     .silu = silu};
+    const struct batch_norm_running running = {layer.expected_mean, layer.variance, 0.9, EPSILON,
+                                               true};
+    run_norm_running(&layer.norm, &running);
+    return layer;
+}
+
+static void layer_free(const struct layer *layer)
+{
+    array_free(layer->x);
+    array_free(layer->wide);
+    array_free(layer->scale);
+    array_free(layer->shift);
+    array_free(layer->variance);
+    array_free(layer->expected_mean);
+    array_free(layer->norm.mean);
+    array_free(layer->norm.inverse);
+}
+
+/* Rounded to bfloat16, which is off by up to 2^-9 of the value, after an error of `tolerance`. */
+static void map_compare(const uint16_t *got, const float *expected, size_t count, double tolerance)
+{
+    for (size_t i = 0; i < count; i++) {
+        const double want = (double)expected[i], have = (double)float_of_bfloat(got[i]);
+        if (!(fabs(have - want) <= 0x1p-8 * fabs(want) + tolerance))
+            fail_msg("value %zu of %zu is %g, not %g", i, count, have, want);
+    }
+}
+
+/* Running means near the batch's, which is far from 0 beside its deviation; and at 0. */
+static void statistics_compare(const struct batch_norm_shape *shape, float running_mean, bool keep)
+{
+    const size_t channels = shape->channels;
+    uint16_t *x = map_new(shape, 3.0f, 0.25f, 7);
+    float *wide = widened(x, elements_of(shape));
+    float *mean = array_zeros(channels), *variance = array_zeros(channels);
+    float *inverse = array_zeros(channels), *moved = array_zeros(channels);
+    const struct norm_shape reference = {rows_of(shape), shape->channels, EPSILON};
+    norm_statistics(&reference, wide, mean, variance);
+    struct batch_norm norm = {.shape = *shape,
+                              .x = x,
+                              .scale = mean,
+                              .shift = mean,
+                              .mean = array_new(channels * sizeof(float)),
+                              .inverse = array_new(channels * sizeof(float))};
+    const struct batch_norm_running running = {array_zeros(channels), array_zeros(channels), 0.9,
+                                               EPSILON, keep};
+    const double kept = keep ? 1.0 : 0.9;
+    for (size_t c = 0; c < channels; c++) {
+        running.mean[c] = running_mean;
+        running.variance[c] = 1.0f;
+        inverse[c] = (float)(1 / sqrt((double)variance[c] + EPSILON));
+        moved[c] = (float)(kept * (double)running_mean + (1 - kept) * (double)mean[c]);
+        variance[c] = (float)(kept + (1 - kept) * (double)variance[c]);
+    }
+    run_norm_statistics(&norm, &running);
+    array_assert_close(norm.mean, mean, channels, 1e-6);
+    array_assert_close(norm.inverse, inverse, channels, running_mean > 0 ? 1e-5 : 1e-3);
+    array_assert_close(running.mean, moved, channels, 1e-6);
+    array_assert_close(running.variance, variance, channels, 1e-5);
+    float *all[] = {wide,      mean,         variance,     inverse,         moved,
+                    norm.mean, norm.inverse, running.mean, running.variance};
+    for (size_t i = 0; i < ARRAY_LENGTH(all); i++)
+        array_free(all[i]);
+    array_free(x);
+}
+
+static void test_statistics_equal_the_reference(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(SHAPES); i++) {
+        statistics_compare(&SHAPES[i], 2.875f, false);
+        statistics_compare(&SHAPES[i], 2.875f, true);
+        statistics_compare(&SHAPES[i], 0.0f, false);
+    }
+}
+
+/* Some images are dropped. */
+static float *branch_new(const struct batch_norm_shape *shape)
+{
+    float *branch = array_zeros(shape->images);
+    for (uint32_t n = 0; n < shape->images; n++)
+        branch[n] = n % 3 == 1 ? 0.0f : 1.25f;
+    return branch;
+}
+
+static void branch_multiply(const struct batch_norm_shape *shape, const float *branch,
+                            float *values)
+{
+    const size_t an_image = (size_t)shape->pixels * shape->channels;
+    for (size_t i = 0; branch && i < elements_of(shape); i++)
+        values[i] *= branch[i / an_image];
+}
+
+static void apply_compare(const struct batch_norm_shape *shape, bool silu, bool whole_block)
+{
+    const size_t count = elements_of(shape);
+    const struct layer layer = layer_new(shape, silu);
+    float *branch = whole_block ? branch_new(shape) : NULL;
+    uint16_t *residual = whole_block ? map_new(shape, 0, 1.0f, 9) : NULL;
+    const struct batch_norm_output output = {branch, residual, array_new(count * sizeof *residual)};
+    run_norm_apply(&layer.norm, &output);
+    float *normal = array_zeros(count), *expected = array_zeros(count);
+    norm_forward(&layer.shape, &layer.reference, layer.wide, normal);
+    memcpy(expected, normal, count * sizeof *normal);
+    if (silu)
+        silu_forward(count, normal, expected);
+    branch_multiply(shape, branch, expected);
+    for (size_t i = 0; residual && i < count; i++)
+        expected[i] += float_of_bfloat(residual[i]);
+    map_compare(output.ret_y, expected, count, 1e-5 + 4 * runner_silu_tolerance());
+    array_free(normal);
+    array_free(expected);
+    array_free(output.ret_y);
+    array_free(residual);
+    array_free(branch);
+    layer_free(&layer);
+}
+
+static void test_apply_equals_the_reference(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(SHAPES); i++) {
+        apply_compare(&SHAPES[i], true, false);
+        apply_compare(&SHAPES[i], true, true);
+        apply_compare(&SHAPES[i], false, true);
+    }
+}
+
+/* What the reference makes of dy, which it changes; dx, dscale and dshift are cleared. */
+static void backward_expect(const struct layer *layer, const float *branch, float *dy,
+                            const struct norm_gradients *gradients)
+{
+    const size_t count = elements_of(&layer->norm.shape);
+    float *normal = array_zeros(count), *dnormal = array_zeros(count);
+    branch_multiply(&layer->norm.shape, branch, dy);
+    norm_forward(&layer->shape, &layer->reference, layer->wide, normal);
+    if (layer->norm.silu)
+        silu_backward(count, normal, dy, dnormal);
+    else
+        accumulate(count, dy, dnormal);
+    norm_backward(&layer->shape, &layer->reference, layer->wide, dnormal, gradients);
+    array_free(normal);
+    array_free(dnormal);
+}
+
+static void backward_compare(const struct batch_norm_shape *shape, bool silu, bool first)
+{
+    const size_t count = elements_of(shape), channels = shape->channels;
+    const struct layer layer = layer_new(shape, silu);
+    float *branch = first ? branch_new(shape) : NULL;
+    uint16_t *dy = map_new(shape, 0.1f, 1.0f, 11);
+    float *wide = widened(dy, count), *before = array_normal(channels, 12);
+    const struct batch_norm_gradients got = {.dy = dy,
+                                             .branch = branch,
+                                             .dscale = array_copy(before, channels),
+                                             .dshift = array_copy(before, channels),
+                                             .ret_dx = array_new(count * sizeof *dy),
+                                             .first = first};
+    run_norm_backward(&layer.norm, &got);
+    const struct norm_gradients expected = {
+        array_zeros(count), first ? array_zeros(channels) : array_copy(before, channels),
+        first ? array_zeros(channels) : array_copy(before, channels)};
+    backward_expect(&layer, branch, wide, &expected);
+    /* errors of single terms add up at random, those of tanh all one way at worst */
+    const double rows = (double)rows_of(shape), silu_off = runner_silu_tolerance();
+    array_assert_close(got.dscale, expected.dscale, channels, 1e-5 * sqrt(rows) + silu_off * rows);
+    array_assert_close(got.dshift, expected.dshift, channels, 1e-5 * sqrt(rows) + silu_off * rows);
+    /* a slope of up to 3, or of 1 / sqrt(epsilon) where all rows are one */
+    map_compare(got.ret_dx, expected.dx, count, rows > 1 ? 2e-5 + 10 * silu_off : 1e-3);
+    float *all[] = {branch,     wide,        before,          got.dscale,
+                    got.dshift, expected.dx, expected.dscale, expected.dshift};
+    for (size_t i = 0; i < ARRAY_LENGTH(all); i++)
+        array_free(all[i]);
+    array_free(got.ret_dx);
+    array_free(dy);
+    layer_free(&layer);
+}
+
+static void test_backward_equals_the_reference(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(SHAPES); i++) {
+        backward_compare(&SHAPES[i], true, true);
+        backward_compare(&SHAPES[i], true, false);
+        backward_compare(&SHAPES[i], false, true);
+    }
+}
+
+int main(void)
+{
+    if (!runner_ready())
+        return RUNNER_SKIPPED;
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_statistics_equal_the_reference),
+                                       cmocka_unit_test(test_apply_equals_the_reference),
+                                       cmocka_unit_test(test_backward_equals_the_reference)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
