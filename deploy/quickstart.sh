@@ -61,7 +61,7 @@ options=(-G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_EXPORT_COMPILE_COMMA
 # The tests need a package more; a build folder that has them already keeps them.
 [ -f "$build/CMakeCache.txt" ] || options+=(-DARCHSCOUT_TESTS=OFF)
 if ! { cmake -S "$root" -B "$build" "${options[@]}" &&
-    cmake --build "$build" --target archscoutd archscout-worker archscout-trainer archscout; } >"$log" 2>&1; then
+    cmake --build "$build" --target programs; } >"$log" 2>&1; then
     tail -n 30 "$log" >&2
     die "the build failed (above, whole in $log)"
 fi
