@@ -6,17 +6,15 @@
 
 enum { FINISH_THREADS = NORM_FINISH_LANES * NORM_FINISH_PARTS };
 
-/* A thread's sums -> partials (slices, 2, channels) */
-__device__ static void block_add(const struct batch_norm *norm, const struct norm_grid *grid,
-                                 const struct norm_place *place, const struct norm_sums *sums)
+/* A thread's sums -> block, complete in the threads of row 0 */
+__device__ static void block_add(float *block, const struct norm_grid *grid,
+                                 const struct norm_sums *sums)
 {
-    __shared__ float block[NORM_SUMS * BATCH_NORM_THREADS];
     norm_sums_put(block, threadIdx.x, sums);
     for (uint32_t active = grid->rows_at_once; active > 1; active = tree_half(active)) {
         __syncthreads();
         norm_level(block, grid->lanes, threadIdx.x, active);
     }
-    norm_partials_write(norm, block, place, blockIdx.x, threadIdx.x);
 }
 
 /* partials (slices, 2, channels) -> the sums of a channel, complete in the threads of part 0 */
@@ -46,9 +44,11 @@ __device__ static bool finish_writes(const struct batch_norm *norm)
 __global__ static void __launch_bounds__(BATCH_NORM_THREADS)
     statistics_kernel(struct batch_norm norm, struct norm_grid grid, const float *running_mean)
 {
+    __shared__ float block[NORM_SUMS * BATCH_NORM_THREADS];
     const struct norm_place place = norm_place_of(&grid, blockIdx.x, blockIdx.y, threadIdx.x);
     const struct norm_sums sums = norm_statistics_sums(&norm, running_mean, &grid, &place);
-    block_add(&norm, &grid, &place, &sums);
+    block_add(block, &grid, &sums);
+    norm_partials_write(&norm, block, &place, blockIdx.x, threadIdx.x);
 }
 
 /* partials -> mean, inverse, running statistics */
@@ -80,14 +80,27 @@ __global__ static void __launch_bounds__(BATCH_NORM_THREADS)
     norm_apply(&norm, &output, &grid, &place);
 }
 
+/* A block an image and tile: x -> pooled */
+__global__ static void __launch_bounds__(BATCH_NORM_THREADS)
+    pool_kernel(struct batch_norm norm, struct norm_grid grid, struct batch_norm_pool pool)
+{
+    __shared__ float block[NORM_SUMS * BATCH_NORM_THREADS];
+    const struct norm_place place = norm_place_of(&grid, 0, blockIdx.y, threadIdx.x);
+    const struct norm_sums sums = norm_pool_sums(&norm, blockIdx.x, &grid, &place);
+    block_add(block, &grid, &sums);
+    norm_pool_write(&norm, &pool, block, blockIdx.x, &place, threadIdx.x);
+}
+
 /* x, dy -> partials */
 __global__ static void __launch_bounds__(BATCH_NORM_THREADS)
     backward_sums_kernel(struct batch_norm norm, struct norm_grid grid,
                          struct batch_norm_gradients gradients)
 {
+    __shared__ float block[NORM_SUMS * BATCH_NORM_THREADS];
     const struct norm_place place = norm_place_of(&grid, blockIdx.x, blockIdx.y, threadIdx.x);
     const struct norm_sums sums = norm_backward_sums(&norm, &gradients, &grid, &place);
-    block_add(&norm, &grid, &place, &sums);
+    block_add(block, &grid, &sums);
+    norm_partials_write(&norm, block, &place, blockIdx.x, threadIdx.x);
 }
 
 /* partials -> dscale, dshift, means */
@@ -173,12 +186,24 @@ int batch_norm_apply_launch(const struct batch_norm *norm, const struct batch_no
     return launched();
 }
 
+int batch_norm_pool_launch(const struct batch_norm *norm, const struct batch_norm_pool *pool,
+                           struct CUstream_st *stream)
+{
+    const struct norm_grid grid = checked_grid_of(norm);
+    assert(pool->ret_pooled);
+    pool_kernel<<<dim3(norm->shape.images, grid.tiles), BATCH_NORM_THREADS, 0, stream>>>(
+        *norm, grid, *pool);
+    return launched();
+}
+
 int batch_norm_backward_launch(const struct batch_norm *norm,
                                const struct batch_norm_gradients *gradients,
                                struct CUstream_st *stream)
 {
     const struct norm_grid grid = checked_grid_of(norm);
     assert(aligned(gradients->dy) && aligned(gradients->ret_dx) && aligned(gradients->means));
+    assert(gradients->dy || gradients->dpooled);
+    assert(aligned(gradients->dpooled) && aligned(gradients->features));
     assert(gradients->ret_dx != norm->x && gradients->ret_dx != gradients->dy && norm->partials);
     backward_sums_kernel<<<blocks_of(&grid), BATCH_NORM_THREADS, 0, stream>>>(*norm, grid,
                                                                               *gradients);

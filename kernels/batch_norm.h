@@ -66,8 +66,19 @@ struct batch_norm_output {
 int batch_norm_apply_launch(const struct batch_norm *norm, const struct batch_norm_output *output,
                             struct CUstream_st *stream) MUST_USE;
 
+/* Global average pooling of silu((x - mean) inverse scale + shift), which is never stored, and dropout. */
+struct batch_norm_pool {
+    const float *features; /* (images, channels): factors of dropout; NULL: 1 */
+    float *ret_pooled;     /* (images, channels) */
+};
+
+int batch_norm_pool_launch(const struct batch_norm *norm, const struct batch_norm_pool *pool,
+                           struct CUstream_st *stream) MUST_USE;
+
 struct batch_norm_gradients {
-    const uint16_t *dy;     /* (images, pixels, channels): that of y */
+    const uint16_t *dy;     /* (images, pixels, channels): that of y; NULL: y was pooled */
+    const float *dpooled;   /* (images, channels): that of pooled; read where dy is NULL */
+    const float *features;  /* as in the pooling */
     const float *branch;    /* as in the forward pass */
     float *dscale, *dshift; /* (channels) */
     float *means;           /* (2, channels), for the launches' own use */

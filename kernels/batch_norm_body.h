@@ -222,6 +222,66 @@ KERNEL_BODY void norm_apply(const struct batch_norm *norm, const struct batch_no
     }
 }
 
+/* One image a block, all its rows: what a thread has of the sums of 8 channels, in the first half. */
+KERNEL_BODY struct norm_sums norm_pool_sums(const struct batch_norm *norm, uint32_t image,
+                                            const struct norm_grid *grid,
+                                            const struct norm_place *place)
+{
+    const size_t first = (size_t)image * norm->shape.pixels;
+    struct norm_sums sums = {{0}};
+    float x[OCTET_HALVES];
+    if (!place->active)
+        return sums;
+    const struct norm_channels channels = norm_channels_of(norm, place->channel);
+    KERNEL_UNROLL
+    for (uint32_t row = place->row; row < norm->shape.pixels; row += grid->rows_at_once) {
+        octet_load(norm->x + (first + row) * norm->shape.channels + place->channel, x);
+        for (uint32_t i = 0; i < OCTET_HALVES; i++) {
+            const float normal = (x[i] - channels.mean[i]) * channels.inverse[i];
+            const float z = normal * channels.scale[i] + channels.shift[i];
+            sums.v[i] += norm->silu ? silu_of(z) : z;
+        }
+    }
+    return sums;
+}
+
+/* For the threads of row 0. */
+KERNEL_BODY void norm_pool_write(const struct batch_norm *norm, const struct batch_norm_pool *pool,
+                                 const float *block, uint32_t image, const struct norm_place *place,
+                                 uint32_t thread)
+{
+    const size_t at = (size_t)image * norm->shape.channels + place->channel;
+    const float share = 1.0f / (float)norm->shape.pixels;
+    if (!place->active || place->row > 0)
+        return;
+    for (uint32_t i = 0; i < OCTET_HALVES; i++) {
+        const float factor = pool->features ? pool->features[at + i] : 1.0f;
+        pool->ret_pooled[at + i] = factor * share * block[i * BATCH_NORM_THREADS + thread];
+    }
+}
+
+/* dy of 8 channels of a row. */
+KERNEL_BODY void norm_gradient_load(const struct batch_norm *norm,
+                                    const struct batch_norm_gradients *gradients, size_t row,
+                                    uint32_t channel, float *ret_dy)
+{
+    float factors[OCTET_HALVES];
+    if (gradients->dy) {
+        octet_load(gradients->dy + row * norm->shape.channels + channel, ret_dy);
+        return;
+    }
+    const size_t image = (size_t)((uint32_t)row / norm->shape.pixels) * norm->shape.channels;
+    const float share = 1.0f / (float)norm->shape.pixels;
+    channels_load(gradients->dpooled + image, channel, ret_dy);
+    for (uint32_t i = 0; i < OCTET_HALVES; i++)
+        ret_dy[i] *= share;
+    if (!gradients->features)
+        return;
+    channels_load(gradients->features + image, channel, factors);
+    for (uint32_t i = 0; i < OCTET_HALVES; i++)
+        ret_dy[i] *= factors[i];
+}
+
 /* x becomes its normalised value, dy the gradient of what the scale and the shift make of that. */
 KERNEL_BODY void norm_row_backward(const struct batch_norm *norm,
                                    const struct norm_channels *channels, float factor, float *x,
@@ -250,7 +310,7 @@ KERNEL_BODY struct norm_sums norm_backward_sums(const struct batch_norm *norm,
     for (size_t row = place->first; row < grid->rows; row += place->stride) {
         const size_t at = row * norm->shape.channels + place->channel;
         octet_load(norm->x + at, x);
-        octet_load(gradients->dy + at, dy);
+        norm_gradient_load(norm, gradients, row, place->channel, dy);
         norm_row_backward(norm, &channels, norm_factor(norm, gradients->branch, row), x, dy);
         for (uint32_t i = 0; i < OCTET_HALVES; i++) {
             sums.v[i] += dy[i];
@@ -278,7 +338,6 @@ KERNEL_BODY void norm_backward_apply(const struct batch_norm *norm,
                                      const struct norm_grid *grid, const struct norm_place *place)
 {
     const uint16_t *__restrict__ map = norm->x;
-    const uint16_t *__restrict__ from = gradients->dy;
     uint16_t *__restrict__ ret_dx = gradients->ret_dx;
     float x[OCTET_HALVES], dy[OCTET_HALVES], mean[OCTET_HALVES], product[OCTET_HALVES];
     if (!place->active)
@@ -290,7 +349,7 @@ KERNEL_BODY void norm_backward_apply(const struct batch_norm *norm,
     for (size_t row = place->first; row < grid->rows; row += place->stride) {
         const size_t at = row * norm->shape.channels + place->channel;
         octet_load(map + at, x);
-        octet_load(from + at, dy);
+        norm_gradient_load(norm, gradients, row, place->channel, dy);
         norm_row_backward(norm, &channels, norm_factor(norm, gradients->branch, row), x, dy);
         for (uint32_t i = 0; i < OCTET_HALVES; i++)
             dy[i] = channels.scale[i] * channels.inverse[i] * (dy[i] - mean[i] - x[i] * product[i]);

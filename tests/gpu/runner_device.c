@@ -192,12 +192,26 @@ void run_norm_apply(const struct batch_norm *norm, const struct batch_norm_outpu
     device_buffer_free(residual);
 }
 
+void run_norm_pool(const struct batch_norm *norm, const struct batch_norm_pool *pool)
+{
+    const struct norm_mirror mirrored = norm_new(norm);
+    void *features = mirror(pool->features);
+    const struct batch_norm_pool there = {features, mirror(pool->ret_pooled)};
+    assert_int_equal(batch_norm_pool_launch(&mirrored.there, &there, NULL), 0);
+    unmirror(there.ret_pooled, pool->ret_pooled);
+    norm_free(&mirrored, norm);
+    device_buffer_free(features);
+}
+
 void run_norm_backward(const struct batch_norm *norm, const struct batch_norm_gradients *gradients)
 {
     const struct norm_mirror mirrored = norm_new(norm);
     struct batch_norm_gradients there = *gradients;
     void *dy = mirror(gradients->dy), *branch = mirror(gradients->branch);
+    void *dpooled = mirror(gradients->dpooled), *features = mirror(gradients->features);
     there.dy = dy;
+    there.dpooled = dpooled;
+    there.features = features;
     there.branch = branch;
     there.dscale = mirror(gradients->dscale);
     there.dshift = mirror(gradients->dshift);
@@ -210,5 +224,7 @@ void run_norm_backward(const struct batch_norm *norm, const struct batch_norm_gr
     norm_free(&mirrored, norm);
     device_buffer_free(there.means);
     device_buffer_free(dy);
+    device_buffer_free(dpooled);
+    device_buffer_free(features);
     device_buffer_free(branch);
 }

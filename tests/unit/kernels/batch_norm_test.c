@@ -267,12 +267,96 @@ static void test_backward_equals_the_reference(void **state)
     }
 }
 
+static struct map_shape map_shape_of(const struct batch_norm_shape *shape)
+{
+    return (struct map_shape){shape->images, shape->channels, shape->pixels};
+}
+
+/* Factors of dropout. */
+static float *features_new(const struct batch_norm_shape *shape)
+{
+    const size_t count = (size_t)shape->images * shape->channels;
+    float *features = array_zeros(count);
+    for (size_t i = 0; i < count; i++)
+        features[i] = i % 5 == 2 ? 0.0f : 1.25f;
+    return features;
+}
+
+static void pool_compare(const struct batch_norm_shape *shape, bool dropout)
+{
+    const size_t count = elements_of(shape), pooled = (size_t)shape->images * shape->channels;
+    const struct layer layer = layer_new(shape, true);
+    const struct map_shape map = map_shape_of(shape);
+    float *features = dropout ? features_new(shape) : NULL;
+    float *normal = array_zeros(count), *active = array_zeros(count);
+    float *expected = array_zeros(pooled);
+    const struct batch_norm_pool pool = {features, array_new(pooled * sizeof(float))};
+    run_norm_pool(&layer.norm, &pool);
+    norm_forward(&layer.shape, &layer.reference, layer.wide, normal);
+    silu_forward(count, normal, active);
+    mean_forward(&map, active, expected);
+    for (size_t i = 0; features && i < pooled; i++)
+        expected[i] *= features[i];
+    array_assert_close(pool.ret_pooled, expected, pooled, 5e-6 + 4 * runner_silu_tolerance());
+    float *all[] = {features, normal, active, expected, pool.ret_pooled};
+    for (size_t i = 0; i < ARRAY_LENGTH(all); i++)
+        array_free(all[i]);
+    layer_free(&layer);
+}
+
+static void pool_backward_compare(const struct batch_norm_shape *shape, bool dropout)
+{
+    const size_t count = elements_of(shape), channels = shape->channels;
+    const size_t pooled = (size_t)shape->images * channels;
+    const struct layer layer = layer_new(shape, true);
+    const struct map_shape map = map_shape_of(shape);
+    float *features = dropout ? features_new(shape) : NULL;
+    float *dpooled = array_normal(pooled, 13), *dy = array_zeros(count);
+    for (size_t i = 0; i < pooled; i++)
+        dpooled[i] *= (float)shape->pixels;
+    const struct batch_norm_gradients got = {.dpooled = dpooled,
+                                             .features = features,
+                                             .dscale = array_new(channels * sizeof(float)),
+                                             .dshift = array_new(channels * sizeof(float)),
+                                             .ret_dx = array_new(count * sizeof(uint16_t)),
+                                             .first = true};
+    run_norm_backward(&layer.norm, &got);
+    for (size_t i = 0; features && i < pooled; i++)
+        dpooled[i] *= features[i];
+    mean_backward(&map, dpooled, dy);
+    const struct norm_gradients expected = {array_zeros(count), array_zeros(channels),
+                                            array_zeros(channels)};
+    backward_expect(&layer, NULL, dy, &expected);
+    const double rows = (double)rows_of(shape), silu_off = runner_silu_tolerance();
+    array_assert_close(got.dscale, expected.dscale, channels, 1e-5 * sqrt(rows) + silu_off * rows);
+    array_assert_close(got.dshift, expected.dshift, channels, 1e-5 * sqrt(rows) + silu_off * rows);
+    map_compare(got.ret_dx, expected.dx, count, rows > 1 ? 2e-5 + 10 * silu_off : 1e-3);
+    float *all[] = {features,        dpooled,        dy, got.dscale, got.dshift, expected.dx,
+                    expected.dscale, expected.dshift};
+    for (size_t i = 0; i < ARRAY_LENGTH(all); i++)
+        array_free(all[i]);
+    array_free(got.ret_dx);
+    layer_free(&layer);
+}
+
+static void test_pooling_equals_the_reference(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(SHAPES); i++) {
+        pool_compare(&SHAPES[i], true);
+        pool_compare(&SHAPES[i], false);
+        pool_backward_compare(&SHAPES[i], true);
+        pool_backward_compare(&SHAPES[i], false);
+    }
+}
+
 int main(void)
 {
     if (!runner_ready())
         return RUNNER_SKIPPED;
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_statistics_equal_the_reference),
                                        cmocka_unit_test(test_apply_equals_the_reference),
-                                       cmocka_unit_test(test_backward_equals_the_reference)};
+                                       cmocka_unit_test(test_backward_equals_the_reference),
+                                       cmocka_unit_test(test_pooling_equals_the_reference)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

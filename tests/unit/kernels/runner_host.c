@@ -135,6 +135,13 @@ static void backward_finish(const struct batch_norm *norm, const void *given, ui
     norm_backward_finish(norm, given, channel, totals);
 }
 
+static void block_tree(float *block, const struct norm_grid *grid)
+{
+    for (uint32_t active = grid->rows_at_once; active > 1; active = tree_half(active))
+        for (uint32_t t = 0; t < BATCH_NORM_THREADS; t++)
+            norm_level(block, grid->lanes, t, active);
+}
+
 static void block_run(const struct batch_norm *norm, const struct norm_pass *pass,
                       const struct norm_grid *grid, uint32_t slice, uint32_t tile)
 {
@@ -144,9 +151,7 @@ static void block_run(const struct batch_norm *norm, const struct norm_pass *pas
         const struct norm_sums sums = pass->sums(norm, pass->given, grid, &place);
         norm_sums_put(block, t, &sums);
     }
-    for (uint32_t active = grid->rows_at_once; active > 1; active = tree_half(active))
-        for (uint32_t t = 0; t < BATCH_NORM_THREADS; t++)
-            norm_level(block, grid->lanes, t, active);
+    block_tree(block, grid);
     for (uint32_t t = 0; t < BATCH_NORM_THREADS; t++) {
         const struct norm_place place = norm_place_of(grid, slice, tile, t);
         norm_partials_write(norm, block, &place, slice, t);
@@ -205,6 +210,30 @@ void run_norm_apply(const struct batch_norm *norm, const struct batch_norm_outpu
         const struct norm_place place = place_at(&grid, n);
         norm_apply(norm, output, &grid, &place);
     }
+}
+
+static void pool_block_run(const struct batch_norm *norm, const struct batch_norm_pool *pool,
+                           const struct norm_grid *grid, uint32_t image, uint32_t tile)
+{
+    static float block[NORM_SUMS * BATCH_NORM_THREADS];
+    for (uint32_t t = 0; t < BATCH_NORM_THREADS; t++) {
+        const struct norm_place place = norm_place_of(grid, 0, tile, t);
+        const struct norm_sums sums = norm_pool_sums(norm, image, grid, &place);
+        norm_sums_put(block, t, &sums);
+    }
+    block_tree(block, grid);
+    for (uint32_t t = 0; t < BATCH_NORM_THREADS; t++) {
+        const struct norm_place place = norm_place_of(grid, 0, tile, t);
+        norm_pool_write(norm, pool, block, image, &place, t);
+    }
+}
+
+void run_norm_pool(const struct batch_norm *norm, const struct batch_norm_pool *pool)
+{
+    const struct norm_grid grid = norm_grid_of(&norm->shape);
+    for (uint32_t image = 0; image < norm->shape.images; image++)
+        for (uint32_t tile = 0; tile < grid.tiles; tile++)
+            pool_block_run(norm, pool, &grid, image, tile);
 }
 
 void run_norm_backward(const struct batch_norm *norm, const struct batch_norm_gradients *gradients)
