@@ -121,7 +121,7 @@ void run_cross_entropy(const struct cross_entropy_options *options,
     device_buffer_free(shares);
 }
 
-/* tanh.approx has a relative error of 2^-11, and SiLU multiplies it by half of up to about 6. */
+/* tanh.approx has a relative error of 2^-11, and SiLU multiplies it by x / 2. */
 double runner_silu_tolerance(void)
 {
     return 2e-3;

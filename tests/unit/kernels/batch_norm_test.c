@@ -244,10 +244,12 @@ static void backward_compare(const struct batch_norm_shape *shape, bool silu, bo
     backward_expect(&layer, branch, wide, &expected);
     /* errors of single terms add up at random, those of tanh all one way at worst */
     const double rows = (double)rows_of(shape), silu_off = runner_silu_tolerance();
-    array_assert_close(got.dscale, expected.dscale, channels, 1e-5 * sqrt(rows) + silu_off * rows);
-    array_assert_close(got.dshift, expected.dshift, channels, 1e-5 * sqrt(rows) + silu_off * rows);
-    /* a slope of up to 3, or of 1 / sqrt(epsilon) where all rows are one */
-    map_compare(got.ret_dx, expected.dx, count, rows > 1 ? 2e-5 + 10 * silu_off : 1e-3);
+    array_assert_close(got.dscale, expected.dscale, channels,
+                       1e-5 * sqrt(rows) + 4 * silu_off * rows);
+    array_assert_close(got.dshift, expected.dshift, channels,
+                       1e-5 * sqrt(rows) + 4 * silu_off * rows);
+    /* a slope of about 3 and a dy of up to 5, or of 1 / sqrt(epsilon) where all rows are one */
+    map_compare(got.ret_dx, expected.dx, count, rows > 1 ? 2e-5 + 20 * silu_off : 1e-3);
     float *all[] = {branch,     wide,        before,          got.dscale,
                     got.dshift, expected.dx, expected.dscale, expected.dshift};
     for (size_t i = 0; i < ARRAY_LENGTH(all); i++)
@@ -328,9 +330,11 @@ static void pool_backward_compare(const struct batch_norm_shape *shape, bool dro
                                             array_zeros(channels)};
     backward_expect(&layer, NULL, dy, &expected);
     const double rows = (double)rows_of(shape), silu_off = runner_silu_tolerance();
-    array_assert_close(got.dscale, expected.dscale, channels, 1e-5 * sqrt(rows) + silu_off * rows);
-    array_assert_close(got.dshift, expected.dshift, channels, 1e-5 * sqrt(rows) + silu_off * rows);
-    map_compare(got.ret_dx, expected.dx, count, rows > 1 ? 2e-5 + 10 * silu_off : 1e-3);
+    array_assert_close(got.dscale, expected.dscale, channels,
+                       1e-5 * sqrt(rows) + 4 * silu_off * rows);
+    array_assert_close(got.dshift, expected.dshift, channels,
+                       1e-5 * sqrt(rows) + 4 * silu_off * rows);
+    map_compare(got.ret_dx, expected.dx, count, rows > 1 ? 2e-5 + 20 * silu_off : 1e-3);
     float *all[] = {features,        dpooled,        dy, got.dscale, got.dshift, expected.dx,
                     expected.dscale, expected.dshift};
     for (size_t i = 0; i < ARRAY_LENGTH(all); i++)
