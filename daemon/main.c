@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -101,6 +102,19 @@ static int serve(const struct config *config, int listen_fd, struct error *error
     return r;
 }
 
+/* The local worker would only say in the log, again and again, that its data sets are not there. */
+static int check_data(const char *data, struct error *error)
+{
+    struct stat status;
+    if (!data)
+        return 0;
+    if (stat(data, &status) < 0)
+        return error_set(error, -errno, "", "--data %.300s: %s", data, strerror(errno));
+    if (!S_ISDIR(status.st_mode))
+        return error_set(error, -ENOTDIR, "", "--data %.300s: this is no directory", data);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct config config;
@@ -115,7 +129,7 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     raise_file_limit();
-    if (config_make_directory(config.state, &error) < 0 ||
+    if (check_data(config.data, &error) < 0 || config_make_directory(config.state, &error) < 0 ||
         listener_open(config.listen, &listen_fd, &error) < 0 ||
         serve(&config, listen_fd, &error) < 0)
         return complain(&error);

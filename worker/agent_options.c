@@ -117,7 +117,8 @@ static int read_name(const char *text, char ret_name[WIRE_WORKER_SIZE], struct e
     return 0;
 }
 
-static int read_option(int key, const char *value, struct agent_options *options,
+/* `word` is what stands on the command line, `value` the option's value. */
+static int read_option(int key, const char *word, const char *value, struct agent_options *options,
                        struct error *error)
 {
     switch (key) {
@@ -158,7 +159,8 @@ static int read_option(int key, const char *value, struct agent_options *options
     case OPTION_VERSION:
         return AGENT_OPTIONS_VERSION;
     default:
-        return error_set(error, -EINVAL, "", "an option is unknown or lacks its value");
+        return error_set(error, -EINVAL, "", "an option is unknown or lacks its value: %.80s",
+                         word);
     }
 }
 
@@ -191,7 +193,7 @@ int agent_options_parse(int argc, char *const *argv, uint32_t core_count,
     opterr = 0;
     int key;
     while ((key = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        int code = read_option(key, optarg, &options, error);
+        int code = read_option(key, argv[optind - 1], optarg, &options, error);
         if (code != 0)
             return code;
     }

@@ -119,6 +119,11 @@ check 'a refused spec as JSON'
 echo '{"name": ' >"$work/broken.json"
 run 4 submit "$work/broken.json" && err 'broken.json:' && run 1 submit "$work/nothing.json" && err 'No such file'
 check 'broken and missing specs'
+timeout 60 archscoutd --state "$work/other" --listen 127.0.0.1:0 --local-worker --data "$work/nowhere" >"$work/out" 2>"$work/err"
+[ $? -eq 1 ] && err 'archscoutd: --data .*/nowhere: No such file' && [ ! -e "$work/other" ] &&
+    ! timeout 60 archscoutd --state "$work/other" --listen 127.0.0.1:0 --local-worker --data "$work/bad.json" 2>"$work/err" &&
+    err 'bad.json: this is no directory'
+check 'a daemon does not start without the data sets that it was given'
 run 0 workers && [ "$(wc -l <"$work/out")" -eq 1 ]
 check 'no workers yet'
 

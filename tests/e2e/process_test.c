@@ -184,12 +184,12 @@ static void test_local_worker_is_told_where_and_what(void **state)
     char arguments[1024], expected[128];
     place_worker(process, script_that_sleeps);
     daemon_start(process, (const char *const[]){"--local-worker", "--slots", "3", "--data",
-                                                "/some/data", NULL});
+                                                "/usr/share", NULL});
     pid_t pid = wait_for_call(process, 0, arguments, sizeof arguments);
     snprintf(expected, sizeof expected, "--server http://127.0.0.1:%d ", process->port);
     assert_non_null(strstr(arguments, expected));
     assert_non_null(strstr(arguments, "--slots 3 "));
-    assert_non_null(strstr(arguments, "--data /some/data"));
+    assert_non_null(strstr(arguments, "--data /usr/share"));
     daemon_stop(process);
     wait_for_death(pid);
 }

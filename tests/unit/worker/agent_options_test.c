@@ -97,8 +97,8 @@ static void test_wrong_arguments_are_refused_by_name(void **state)
         {"--stall-seconds=0", "--stall-seconds"},
         {"--first-step-seconds=86401", "--first-step-seconds"},
         {"--log-level=loud", "--log-level"},
-        {"--nonsense", "option"},
-        {"--data", "option"}, /* without its value */
+        {"--nonsense", "unknown or lacks its value: --nonsense"},
+        {"--data", "unknown or lacks its value: --data"},
         {"stray", "stray"},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
