@@ -28,7 +28,7 @@ static void test_registration_names_slots_and_data_sets(void **state)
     assert_string_equal(request->version, ARCHSCOUT_VERSION);
     assert_int_equal(request->slot_count, 3);
     assert_string_equal(request->slots[2].device, "cpu");
-    assert_int_equal(request->dataset_count, 4);
+    assert_int_equal(request->dataset_count, 5); /* the well-known ones */
     scene_end(scene);
     assert_int_equal(scene->daemon.counts[FAKE_REGISTER], 1);
 }

@@ -127,6 +127,7 @@ static void stop_past_lease(struct rig *rig, bool until_forgotten)
     start_agent(rig, 0, "ok", "1");
     int64_t search = submit(rig, 1);
     await_state(rig, search, "leased");
+    agent_process_await_log(&rig->agents[0], "trainer: attempt 1: ok"); /* has it */
     assert_int_equal(kill(rig->agents[0].pid, SIGSTOP), 0);
     start_agent(rig, 1, "ok", "1");
     watch_until_done(&rig->daemon, search);
