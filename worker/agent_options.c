@@ -9,6 +9,8 @@
 const char *agent_options_usage(void)
 {
     return "usage: archscout-worker --server URL [OPTION...]\n"
+           "       archscout-worker --plan-check SPACE [--device-description FILE] [--batch N]\n"
+           "                        [--image-size N] [--classes N]\n"
            "\n"
            "Trains candidates for an ArchScout daemon: asks it for tasks and runs a trainer for "
            "each slot.\n"
@@ -41,6 +43,12 @@ const char *agent_options_usage(void)
            "\n"
            "SIGTERM and SIGINT stop it: its trainers write checkpoints, from which what they were "
            "doing is\ncontinued elsewhere.\n"
+           "\n"
+           "--plan-check trains nothing and needs no GPU: it makes a cuDNN plan for every "
+           "convolution "
+           "that an\narchitecture of SPACE (a preset's name or a JSON file) can need on the device "
+           "described in FILE\n(default: an H200). Exit status: 0 all are there, 1 some are not, 2 "
+           "wrong arguments, 3 it could not be\ndone, 4 this build has no cuDNN.\n"
            "\n"
            "Exit status: 0 stopped by a signal; 1 it could not go on (out of memory, ...); 2 wrong "
            "arguments;\n"

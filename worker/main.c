@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
@@ -76,10 +77,26 @@ static int run(const struct agent_options *options)
     return code == 0 ? EXIT_SUCCESS : code == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
 }
 
+/* The engine is the trainer's, so the trainer beside this program does the work. */
+static int run_plan_check(char **argv)
+{
+    const struct agent_options options = {0};
+    char trainer[PATH_MAX];
+    struct error error;
+    if (find_trainer(&options, trainer, &error) == 0) {
+        execv(trainer, argv);
+        error_set(&error, -errno, "", "cannot run %.300s", trainer);
+    }
+    fprintf(stderr, "archscout-worker: %s\n", error.message);
+    return EXIT_NO_TRAINER;
+}
+
 int main(int argc, char **argv)
 {
     struct agent_options options;
     struct error error;
+    if (argc > 1 && strcmp(argv[1], "--plan-check") == 0)
+        return run_plan_check(argv);
     int outcome = agent_options_parse(argc, argv, core_count(), &options, &error);
     switch (outcome) {
     case 0:

@@ -7,6 +7,7 @@
 #include "worker/data/cache.h"
 #include "worker/data/home.h"
 #include "worker/machine.h"
+#include "worker/plan_check.h"
 #include "worker/trainer.h"
 
 #include <errno.h>
@@ -28,6 +29,7 @@ static const char SYSTEM_DATASETS[] = "/usr/share/datasets";
 
 static const char USAGE[] =
     "usage: archscout-trainer [OPTION...]\n"
+    "       archscout-trainer --plan-check SPACE [OPTION...]     see archscout-worker --help\n"
     "\n"
     "Trains the tasks that an agent sends in frames on standard input and answers in frames on\n"
     "standard output. Started by archscout-worker; by hand it is useful with --list-datasets.\n"
@@ -466,6 +468,8 @@ int main(int argc, char **argv)
 {
     const struct log log = {"archscout-trainer", LOG_INFO, STDERR_FILENO};
     struct settings settings;
+    if (argc > 1 && strcmp(argv[1], "--plan-check") == 0)
+        return plan_check_main(argc, argv);
     switch (settings_read(argc, argv, &settings)) {
     case SETTINGS_DONE:
         return EXIT_SUCCESS;
