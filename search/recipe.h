@@ -24,7 +24,8 @@ enum {
     RECIPE_SHIFT_MAX = 64,
     RECIPE_STAGES_MAX = 8,
     RANDAUGMENT_MAGNITUDE_MAX = 30,
-    RANDAUGMENT_OPS_MAX = 8
+    RANDAUGMENT_OPS_MAX = 8,
+    RANDAUGMENT_OPS_USUAL = 2
 };
 
 /* One stage of progressive learning (Tan and Le 2021, algorithm 1). */

@@ -95,6 +95,17 @@ static int counts_read(const struct json_reader *reader, struct recipe *recipe)
     return json_read_bool(reader, "flip", &recipe->flip);
 }
 
+/* A magnitude means RandAugment: with its usual two operations (Cubuk et al. 2020) where the recipe says nothing of how many. */
+static void randaugment_turn_on(const struct json_reader *reader, struct recipe *recipe)
+{
+    bool has_magnitude = recipe->randaugment_magnitude > 0;
+    for (uint32_t i = 0; i < recipe->stage_count; i++)
+        has_magnitude = has_magnitude || recipe->stages[i].randaugment_magnitude > 0;
+    if (has_magnitude && recipe->randaugment_ops == 0 &&
+        !json_reader_has(reader, "randaugment_ops"))
+        recipe->randaugment_ops = RANDAUGMENT_OPS_USUAL;
+}
+
 static int fields_read(const struct json_reader *reader, uint32_t own_size, struct recipe *recipe)
 {
     struct error reason;
@@ -107,6 +118,7 @@ static int fields_read(const struct json_reader *reader, uint32_t own_size, stru
         r = progressive_read(reader, own_size, recipe);
     if (r < 0)
         return r;
+    randaugment_turn_on(reader, recipe);
     if (recipe_validate(recipe, &reason) < 0) {
         error_set(reader->error, -EINVAL, reason.pointer, "%s", reason.message);
         return error_prefix(reader->error, -EINVAL, reader->pointer);

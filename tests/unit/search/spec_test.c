@@ -245,6 +245,27 @@ static void test_wrong_recipes_are_refused_where_they_are(void **state)
         assert_refused(&cases[i]);
 }
 
+static void test_a_magnitude_turns_randaugment_on(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint32_t ops;
+    } cases[] = {
+        {"{" BOTH "}", 0},
+        {"{" BOTH ", \"recipe\": {\"randaugment_magnitude\": 5}}", 2},
+        {"{" BOTH ", \"recipe\": {\"randaugment_magnitude\": 5, \"randaugment_ops\": 0}}", 0},
+        {"{" BOTH ", \"recipe\": {\"randaugment_magnitude\": 5, \"randaugment_ops\": 3}}", 3},
+        {PROGRESSIVE("{\"preset\": \"efficientnetv2-s-paper\"}"), 2},
+        {PROGRESSIVE("{\"preset\": \"efficientnetv2-b0-automl\"}"), 0},
+    };
+    for (size_t i = 0; i < ARRAY_LENGTH(cases); i++) {
+        struct spec *spec = specs_parse(cases[i].text);
+        assert_int_equal(spec->recipe.randaugment_ops, cases[i].ops);
+        spec_free(spec);
+    }
+}
+
 static void test_progressive_stages_are_read_in_each_form(void **state)
 {
     (void)state;
@@ -551,6 +572,7 @@ int main(void)
         cmocka_unit_test(test_broken_texts_are_refused),
         cmocka_unit_test(test_wrong_data_sets_spaces_and_rewards_are_refused_where_they_are),
         cmocka_unit_test(test_wrong_recipes_are_refused_where_they_are),
+        cmocka_unit_test(test_a_magnitude_turns_randaugment_on),
         cmocka_unit_test(test_progressive_stages_are_read_in_each_form),
         cmocka_unit_test(test_stages_without_image_size_take_the_data_sets),
         cmocka_unit_test(test_wrong_limits_and_budgets_are_refused_where_they_are),
