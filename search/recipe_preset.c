@@ -10,50 +10,18 @@ struct recipe_preset {
     struct recipe recipe;
 };
 
+/* Version 1's recipe (Tan and Le 2019), on which version 2's builds. */
+#define EFFICIENTNET                                                                               \
+    .optimizer = OPTIMIZER_RMSPROP, .learning_rate = 0.016, .momentum = 0.9, .decay = 0.9,         \
+    .epsilon = 1e-3, .weight_decay = 1e-5, .schedule = SCHEDULE_STAIRCASE, .warmup_epochs = 5.0,   \
+    .staircase_factor = 0.97, .staircase_epochs = 2.4, .ema_decay = 0.9999,                        \
+    .label_smoothing = 0.1, .dropout = 0.2, .stochastic_depth = 0.2, .crop_area_min = 0.08,        \
+    .flip = true, .batch = 256, .micro_batches = 1, .bn_momentum = 0.99
+
 /* docs/spec.md says where each value is from. */
 static const struct recipe_preset presets[] = {
-    {"efficientnet",
-     {.optimizer = OPTIMIZER_RMSPROP,
-      .learning_rate = 0.016,
-      .momentum = 0.9,
-      .decay = 0.9,
-      .epsilon = 1e-3,
-      .weight_decay = 1e-5,
-      .schedule = SCHEDULE_STAIRCASE,
-      .warmup_epochs = 5.0,
-      .staircase_factor = 0.97,
-      .staircase_epochs = 2.4,
-      .ema_decay = 0.9999,
-      .label_smoothing = 0.1,
-      .dropout = 0.2,
-      .stochastic_depth = 0.2,
-      .crop_area_min = 0.08,
-      .flip = true,
-      .batch = 256,
-      .micro_batches = 1,
-      .bn_momentum = 0.99}},
-    {"efficientnetv2",
-     {.optimizer = OPTIMIZER_RMSPROP,
-      .learning_rate = 0.016,
-      .momentum = 0.9,
-      .decay = 0.9,
-      .epsilon = 1e-3,
-      .weight_decay = 1e-5,
-      .schedule = SCHEDULE_STAIRCASE,
-      .warmup_epochs = 5.0,
-      .staircase_factor = 0.97,
-      .staircase_epochs = 2.4,
-      .ema_decay = 0.9999,
-      .label_smoothing = 0.1,
-      .dropout = 0.2,
-      .stochastic_depth = 0.2,
-      .randaugment_ops = 2,
-      .randaugment_magnitude = 15,
-      .crop_area_min = 0.08,
-      .flip = true,
-      .batch = 256,
-      .micro_batches = 1,
-      .bn_momentum = 0.99}},
+    {"efficientnet", {EFFICIENTNET}},
+    {"efficientnetv2", {EFFICIENTNET, .randaugment_ops = 2, .randaugment_magnitude = 15}},
     {"search-short",
      {.optimizer = OPTIMIZER_SGD,
       .learning_rate = 0.1,
