@@ -94,11 +94,11 @@ __global__ static void __launch_bounds__(BATCH_NORM_THREADS)
 /* x, dy -> partials */
 __global__ static void __launch_bounds__(BATCH_NORM_THREADS)
     backward_sums_kernel(struct batch_norm norm, struct norm_grid grid,
-                         struct batch_norm_gradients gradients)
+                         struct batch_norm_incoming incoming)
 {
     __shared__ float block[NORM_SUMS * BATCH_NORM_THREADS];
     const struct norm_place place = norm_place_of(&grid, blockIdx.x, blockIdx.y, threadIdx.x);
-    const struct norm_sums sums = norm_backward_sums(&norm, &gradients, &grid, &place);
+    const struct norm_sums sums = norm_backward_sums(&norm, &incoming, &grid, &place);
     block_add(block, &grid, &sums);
     norm_partials_write(&norm, block, &place, blockIdx.x, threadIdx.x);
 }
@@ -116,10 +116,11 @@ __global__ static void __launch_bounds__(FINISH_THREADS)
 /* x, dy, means -> dx */
 __global__ static void __launch_bounds__(BATCH_NORM_THREADS)
     backward_apply_kernel(struct batch_norm norm, struct norm_grid grid,
+                          struct batch_norm_incoming incoming,
                           struct batch_norm_gradients gradients)
 {
     const struct norm_place place = norm_place_of(&grid, blockIdx.x, blockIdx.y, threadIdx.x);
-    norm_backward_apply(&norm, &gradients, &grid, &place);
+    norm_backward_apply(&norm, &incoming, &gradients, &grid, &place);
 }
 
 static bool aligned(const void *pointer)
@@ -148,9 +149,14 @@ static int launched(void)
     return cudaGetLastError() == cudaSuccess ? 0 : -EIO;
 }
 
+uint32_t batch_norm_slices(const struct batch_norm_shape *shape)
+{
+    return norm_grid_of(shape).slices;
+}
+
 size_t batch_norm_partials(const struct batch_norm_shape *shape)
 {
-    return (size_t)norm_grid_of(shape).slices * 2 * shape->channels;
+    return (size_t)batch_norm_slices(shape) * 2 * shape->channels;
 }
 
 int batch_norm_statistics_launch(const struct batch_norm *norm,
@@ -163,8 +169,16 @@ int batch_norm_statistics_launch(const struct batch_norm *norm,
                                                                            running->mean);
     if (launched() < 0)
         return -EIO;
+    return batch_norm_statistics_finish_launch(norm, grid.slices, running, stream);
+}
+
+int batch_norm_statistics_finish_launch(const struct batch_norm *norm, uint32_t slices,
+                                        const struct batch_norm_running *running,
+                                        struct CUstream_st *stream)
+{
+    assert(slices > 0 && norm->partials);
     statistics_finish_kernel<<<norm_parts(norm->shape.channels, NORM_FINISH_LANES), FINISH_THREADS,
-                               0, stream>>>(*norm, grid.slices, *running);
+                               0, stream>>>(*norm, slices, *running);
     return launched();
 }
 
@@ -180,7 +194,7 @@ int batch_norm_apply_launch(const struct batch_norm *norm, const struct batch_no
                             struct CUstream_st *stream)
 {
     const struct norm_grid grid = checked_grid_of(norm);
-    assert(aligned(output->residual) && aligned(output->ret_y));
+    assert(aligned(output->residual) && aligned(output->ret_y) && aligned(output->gate));
     assert(output->ret_y != norm->x && output->ret_y != output->residual);
     apply_kernel<<<blocks_of(&grid), BATCH_NORM_THREADS, 0, stream>>>(*norm, grid, *output);
     return launched();
@@ -196,24 +210,57 @@ int batch_norm_pool_launch(const struct batch_norm *norm, const struct batch_nor
     return launched();
 }
 
+static struct norm_grid backward_grid_of(const struct batch_norm *norm,
+                                         const struct batch_norm_incoming *incoming)
+{
+    assert(aligned(incoming->map) && aligned(incoming->gate));
+    assert(aligned(incoming->added) && aligned(incoming->features));
+    assert(incoming->map || incoming->added);
+    return checked_grid_of(norm);
+}
+
+int batch_norm_backward_sums_launch(const struct batch_norm *norm,
+                                    const struct batch_norm_incoming *incoming,
+                                    struct CUstream_st *stream)
+{
+    const struct norm_grid grid = backward_grid_of(norm, incoming);
+    assert(norm->partials);
+    backward_sums_kernel<<<blocks_of(&grid), BATCH_NORM_THREADS, 0, stream>>>(*norm, grid,
+                                                                              *incoming);
+    return launched();
+}
+
+int batch_norm_backward_finish_launch(const struct batch_norm *norm, uint32_t slices,
+                                      const struct batch_norm_gradients *gradients,
+                                      struct CUstream_st *stream)
+{
+    assert(slices > 0 && norm->partials && gradients->means);
+    backward_finish_kernel<<<norm_parts(norm->shape.channels, NORM_FINISH_LANES), FINISH_THREADS, 0,
+                             stream>>>(*norm, slices, *gradients);
+    return launched();
+}
+
+int batch_norm_backward_apply_launch(const struct batch_norm *norm,
+                                     const struct batch_norm_incoming *incoming,
+                                     const struct batch_norm_gradients *gradients,
+                                     struct CUstream_st *stream)
+{
+    const struct norm_grid grid = backward_grid_of(norm, incoming);
+    assert(aligned(gradients->ret_dx) && aligned(gradients->means));
+    assert(gradients->ret_dx != norm->x && gradients->ret_dx != incoming->map);
+    backward_apply_kernel<<<blocks_of(&grid), BATCH_NORM_THREADS, 0, stream>>>(
+        *norm, grid, *incoming, *gradients);
+    return launched();
+}
+
 int batch_norm_backward_launch(const struct batch_norm *norm,
+                               const struct batch_norm_incoming *incoming,
                                const struct batch_norm_gradients *gradients,
                                struct CUstream_st *stream)
 {
-    const struct norm_grid grid = checked_grid_of(norm);
-    assert(aligned(gradients->dy) && aligned(gradients->ret_dx) && aligned(gradients->means));
-    assert(gradients->dy || gradients->dpooled);
-    assert(aligned(gradients->dpooled) && aligned(gradients->features));
-    assert(gradients->ret_dx != norm->x && gradients->ret_dx != gradients->dy && norm->partials);
-    backward_sums_kernel<<<blocks_of(&grid), BATCH_NORM_THREADS, 0, stream>>>(*norm, grid,
-                                                                              *gradients);
-    if (launched() < 0)
+    if (batch_norm_backward_sums_launch(norm, incoming, stream) < 0 ||
+        batch_norm_backward_finish_launch(norm, batch_norm_slices(&norm->shape), gradients,
+                                          stream) < 0)
         return -EIO;
-    backward_finish_kernel<<<norm_parts(norm->shape.channels, NORM_FINISH_LANES), FINISH_THREADS, 0,
-                             stream>>>(*norm, grid.slices, *gradients);
-    if (launched() < 0)
-        return -EIO;
-    backward_apply_kernel<<<blocks_of(&grid), BATCH_NORM_THREADS, 0, stream>>>(*norm, grid,
-                                                                               *gradients);
-    return launched();
+    return batch_norm_backward_apply_launch(norm, incoming, gradients, stream);
 }

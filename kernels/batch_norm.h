@@ -27,17 +27,20 @@ struct batch_norm_shape {
     uint32_t images, pixels, channels;
 };
 
+/* Slices of the sums that these launches make themselves. */
+uint32_t batch_norm_slices(const struct batch_norm_shape *shape);
+
 /* Device memory; maps are aligned to 16 bytes, as are arrays of channels. */
 struct batch_norm {
     struct batch_norm_shape shape;
     const uint16_t *x;          /* (images, pixels, channels) */
     const float *scale, *shift; /* (channels) */
     float *mean, *inverse;      /* (channels): of the batch, and 1 / sqrt(variance + epsilon) */
-    float *partials;            /* (batch_norm_partials), for the launches' own use */
+    float *partials; /* (slices, 2, channels): two kinds of sums, for the launches' own use */
     bool silu;
 };
 
-/* Floats of partials. */
+/* Floats of partials, where all sums are these launches'. */
 size_t batch_norm_partials(const struct batch_norm_shape *shape);
 
 struct batch_norm_running {
@@ -46,10 +49,16 @@ struct batch_norm_running {
     bool keep; /* they stay as they are */
 };
 
-/* mean, inverse of x; running = momentum running + (1 - momentum) batch, with the biased variance. */
+/* mean, inverse of x; running = momentum running + (1 - momentum) batch, with the biased variance. Two launches: sums, and
+ * the one below. */
 int batch_norm_statistics_launch(const struct batch_norm *norm,
                                  const struct batch_norm_running *running,
                                  struct CUstream_st *stream) MUST_USE;
+
+/* The same from partials that another kernel has written: sums of x - running mean, and of its square. x is not read. */
+int batch_norm_statistics_finish_launch(const struct batch_norm *norm, uint32_t slices,
+                                        const struct batch_norm_running *running,
+                                        struct CUstream_st *stream) MUST_USE;
 
 /* mean, inverse of the running statistics, for evaluation. */
 int batch_norm_running_launch(const struct batch_norm *norm,
@@ -58,11 +67,12 @@ int batch_norm_running_launch(const struct batch_norm *norm,
 
 struct batch_norm_output {
     const float *branch;      /* (images): factors of stochastic depth; NULL: 1 */
+    const float *gate;        /* (images, channels): squeeze-and-excitation's; NULL: 1 */
     const uint16_t *residual; /* (images, pixels, channels); NULL: 0 */
     uint16_t *ret_y;          /* (images, pixels, channels); neither x nor residual */
 };
 
-/* y = branch silu((x - mean) inverse scale + shift) + residual; without SiLU where norm->silu is false. */
+/* y = branch gate silu((x - mean) inverse scale + shift) + residual; without SiLU where norm->silu is false. */
 int batch_norm_apply_launch(const struct batch_norm *norm, const struct batch_norm_output *output,
                             struct CUstream_st *stream) MUST_USE;
 
@@ -75,19 +85,43 @@ struct batch_norm_pool {
 int batch_norm_pool_launch(const struct batch_norm *norm, const struct batch_norm_pool *pool,
                            struct CUstream_st *stream) MUST_USE;
 
-struct batch_norm_gradients {
-    const uint16_t *dy;     /* (images, pixels, channels): that of y; NULL: y was pooled */
-    const float *dpooled;   /* (images, channels): that of pooled; read where dy is NULL */
-    const float *features;  /* as in the pooling */
-    const float *branch;    /* as in the forward pass */
-    float *dscale, *dshift; /* (channels) */
-    float *means;           /* (2, channels), for the launches' own use */
-    uint16_t *ret_dx;       /* (images, pixels, channels); neither x nor dy */
-    bool first;             /* dscale and dshift are replaced; otherwise added to */
+/* The gradient dy of silu((x - mean) inverse scale + shift), p being one of the image's pixels:
+ * dy(n, p, c) = branch(n) gate(n, c) map(n, p, c) + features(n, c) added(n, c) / pixels.
+ * `map` is the gradient of what batch_norm_output makes, `added` that of the mean over the pixels. */
+struct batch_norm_incoming {
+    const uint16_t *map;   /* (images, pixels, channels); NULL: 0 */
+    const float *branch;   /* (images); NULL: 1 */
+    const float *gate;     /* (images, channels); NULL: 1 */
+    const float *added;    /* (images, channels); NULL: 0 */
+    const float *features; /* (images, channels): factors of dropout; NULL: 1 */
 };
 
-/* Through the statistics too. Three launches: sums, means, dx. */
+struct batch_norm_gradients {
+    float *dscale, *dshift; /* (channels) */
+    float *means; /* (2, channels): of dy times SiLU's slope, and of that times the normalised x */
+    uint16_t *ret_dx; /* (images, pixels, channels); neither x nor dy */
+    bool first;       /* dscale and dshift are replaced; otherwise added to */
+};
+
+/* partials: sums of dy times SiLU's slope, and of that times the normalised x. */
+int batch_norm_backward_sums_launch(const struct batch_norm *norm,
+                                    const struct batch_norm_incoming *incoming,
+                                    struct CUstream_st *stream) MUST_USE;
+
+/* partials, these or another kernel's -> dscale, dshift, means. x and ret_dx are not touched. */
+int batch_norm_backward_finish_launch(const struct batch_norm *norm, uint32_t slices,
+                                      const struct batch_norm_gradients *gradients,
+                                      struct CUstream_st *stream) MUST_USE;
+
+/* means -> ret_dx, through the statistics too. */
+int batch_norm_backward_apply_launch(const struct batch_norm *norm,
+                                     const struct batch_norm_incoming *incoming,
+                                     const struct batch_norm_gradients *gradients,
+                                     struct CUstream_st *stream) MUST_USE;
+
+/* The three after each other. */
 int batch_norm_backward_launch(const struct batch_norm *norm,
+                               const struct batch_norm_incoming *incoming,
                                const struct batch_norm_gradients *gradients,
                                struct CUstream_st *stream) MUST_USE;
 

@@ -190,10 +190,55 @@ KERNEL_BODY struct norm_channels norm_channels_of(const struct batch_norm *norm,
     return channels;
 }
 
-/* Stochastic depth's, of the image that the row is in. */
-KERNEL_BODY float norm_factor(const struct batch_norm *norm, const float *branch, size_t row)
+KERNEL_BODY uint32_t norm_image_of(const struct batch_norm_shape *shape, size_t row)
 {
-    return branch ? branch[(uint32_t)row / norm->shape.pixels] : 1.0f;
+    return (uint32_t)row / shape->pixels;
+}
+
+/* Products of 8 channels with `factors` (images, channels), of which `at` is the first; NULL: 1. */
+KERNEL_BODY void channels_multiply(const float *factors, size_t at, float *values)
+{
+    float loaded[OCTET_HALVES];
+    if (!factors)
+        return;
+    channels_load(factors + at, 0, loaded);
+    for (uint32_t i = 0; i < OCTET_HALVES; i++)
+        values[i] *= loaded[i];
+}
+
+/* What is the same in all pixels of an image: dy = times map + plus. */
+struct norm_factors {
+    float times[OCTET_HALVES], plus[OCTET_HALVES];
+};
+
+KERNEL_BODY struct norm_factors norm_factors_of(const struct batch_norm_incoming *incoming,
+                                                const struct batch_norm_shape *shape,
+                                                uint32_t image, uint32_t channel)
+{
+    const size_t at = (size_t)image * shape->channels + channel;
+    const float branch = incoming->branch ? incoming->branch[image] : 1.0f;
+    struct norm_factors factors = {{0}, {0}};
+    for (uint32_t i = 0; i < OCTET_HALVES; i++)
+        factors.times[i] = branch;
+    channels_multiply(incoming->gate, at, factors.times);
+    if (!incoming->added)
+        return factors;
+    for (uint32_t i = 0; i < OCTET_HALVES; i++)
+        factors.plus[i] = 1.0f / (float)shape->pixels;
+    channels_multiply(incoming->added, at, factors.plus);
+    channels_multiply(incoming->features, at, factors.plus);
+    return factors;
+}
+
+/* dy of the 8 channels of a pixel; `at` is their place in the map. */
+KERNEL_BODY void norm_incoming_load(const struct batch_norm_incoming *incoming,
+                                    const struct norm_factors *factors, size_t at, float *ret_dy)
+{
+    float map[OCTET_HALVES] = {0};
+    if (incoming->map)
+        octet_load(incoming->map + at, map);
+    for (uint32_t i = 0; i < OCTET_HALVES; i++)
+        ret_dy[i] = factors->times[i] * map[i] + factors->plus[i];
 }
 
 KERNEL_BODY void norm_apply(const struct batch_norm *norm, const struct batch_norm_output *output,
@@ -202,6 +247,7 @@ KERNEL_BODY void norm_apply(const struct batch_norm *norm, const struct batch_no
     const uint16_t *__restrict__ map = norm->x;
     const uint16_t *__restrict__ residual = output->residual;
     uint16_t *__restrict__ ret_y = output->ret_y;
+    const struct batch_norm_incoming gates = {NULL, output->branch, output->gate, NULL, NULL};
     float x[OCTET_HALVES], added[OCTET_HALVES] = {0};
     if (!place->active)
         return;
@@ -209,14 +255,15 @@ KERNEL_BODY void norm_apply(const struct batch_norm *norm, const struct batch_no
     KERNEL_UNROLL
     for (size_t row = place->first; row < grid->rows; row += place->stride) {
         const size_t at = row * norm->shape.channels + place->channel;
-        const float factor = norm_factor(norm, output->branch, row);
+        const struct norm_factors factors =
+            norm_factors_of(&gates, &norm->shape, norm_image_of(&norm->shape, row), place->channel);
         octet_load(map + at, x);
         if (residual)
             octet_load(residual + at, added);
         for (uint32_t i = 0; i < OCTET_HALVES; i++) {
             const float normal = (x[i] - channels.mean[i]) * channels.inverse[i];
             const float z = normal * channels.scale[i] + channels.shift[i];
-            x[i] = factor * (norm->silu ? silu_of(z) : z) + added[i];
+            x[i] = factors.times[i] * (norm->silu ? silu_of(z) : z) + added[i];
         }
         octet_store(ret_y + at, x);
     }
@@ -260,44 +307,29 @@ KERNEL_BODY void norm_pool_write(const struct batch_norm *norm, const struct bat
     }
 }
 
-/* dy of 8 channels of a row. */
-KERNEL_BODY void norm_gradient_load(const struct batch_norm *norm,
-                                    const struct batch_norm_gradients *gradients, size_t row,
-                                    uint32_t channel, float *ret_dy)
-{
-    float factors[OCTET_HALVES];
-    if (gradients->dy) {
-        octet_load(gradients->dy + row * norm->shape.channels + channel, ret_dy);
-        return;
-    }
-    const size_t image = (size_t)((uint32_t)row / norm->shape.pixels) * norm->shape.channels;
-    const float share = 1.0f / (float)norm->shape.pixels;
-    channels_load(gradients->dpooled + image, channel, ret_dy);
-    for (uint32_t i = 0; i < OCTET_HALVES; i++)
-        ret_dy[i] *= share;
-    if (!gradients->features)
-        return;
-    channels_load(gradients->features + image, channel, factors);
-    for (uint32_t i = 0; i < OCTET_HALVES; i++)
-        ret_dy[i] *= factors[i];
-}
-
 /* x becomes its normalised value, dy the gradient of what the scale and the shift make of that. */
 KERNEL_BODY void norm_row_backward(const struct batch_norm *norm,
-                                   const struct norm_channels *channels, float factor, float *x,
-                                   float *dy)
+                                   const struct norm_channels *channels, float *x, float *dy)
 {
     for (uint32_t i = 0; i < OCTET_HALVES; i++) {
         x[i] = (x[i] - channels->mean[i]) * channels->inverse[i];
-        dy[i] *= factor;
         if (norm->silu)
             dy[i] *= silu_slope(x[i] * channels->scale[i] + channels->shift[i]);
     }
 }
 
+KERNEL_BODY void norm_row_load(const struct batch_norm *norm,
+                               const struct batch_norm_incoming *incoming, size_t row,
+                               uint32_t channel, float *ret_dy)
+{
+    const struct norm_factors factors =
+        norm_factors_of(incoming, &norm->shape, norm_image_of(&norm->shape, row), channel);
+    norm_incoming_load(incoming, &factors, row * norm->shape.channels + channel, ret_dy);
+}
+
 /* Sums of the gradient, and of it times the normalised value. */
 KERNEL_BODY struct norm_sums norm_backward_sums(const struct batch_norm *norm,
-                                                const struct batch_norm_gradients *gradients,
+                                                const struct batch_norm_incoming *incoming,
                                                 const struct norm_grid *grid,
                                                 const struct norm_place *place)
 {
@@ -310,8 +342,8 @@ KERNEL_BODY struct norm_sums norm_backward_sums(const struct batch_norm *norm,
     for (size_t row = place->first; row < grid->rows; row += place->stride) {
         const size_t at = row * norm->shape.channels + place->channel;
         octet_load(norm->x + at, x);
-        norm_gradient_load(norm, gradients, row, place->channel, dy);
-        norm_row_backward(norm, &channels, norm_factor(norm, gradients->branch, row), x, dy);
+        norm_row_load(norm, incoming, row, place->channel, dy);
+        norm_row_backward(norm, &channels, x, dy);
         for (uint32_t i = 0; i < OCTET_HALVES; i++) {
             sums.v[i] += dy[i];
             sums.v[OCTET_HALVES + i] += dy[i] * x[i];
@@ -334,6 +366,7 @@ KERNEL_BODY void norm_backward_finish(const struct batch_norm *norm,
 }
 
 KERNEL_BODY void norm_backward_apply(const struct batch_norm *norm,
+                                     const struct batch_norm_incoming *incoming,
                                      const struct batch_norm_gradients *gradients,
                                      const struct norm_grid *grid, const struct norm_place *place)
 {
@@ -349,8 +382,8 @@ KERNEL_BODY void norm_backward_apply(const struct batch_norm *norm,
     for (size_t row = place->first; row < grid->rows; row += place->stride) {
         const size_t at = row * norm->shape.channels + place->channel;
         octet_load(map + at, x);
-        norm_gradient_load(norm, gradients, row, place->channel, dy);
-        norm_row_backward(norm, &channels, norm_factor(norm, gradients->branch, row), x, dy);
+        norm_row_load(norm, incoming, row, place->channel, dy);
+        norm_row_backward(norm, &channels, x, dy);
         for (uint32_t i = 0; i < OCTET_HALVES; i++)
             dy[i] = channels.scale[i] * channels.inverse[i] * (dy[i] - mean[i] - x[i] * product[i]);
         octet_store(ret_dx + at, dy);

@@ -184,11 +184,13 @@ void run_norm_apply(const struct batch_norm *norm, const struct batch_norm_outpu
 {
     const struct norm_mirror mirrored = norm_new(norm);
     void *branch = mirror(output->branch), *residual = mirror(output->residual);
-    const struct batch_norm_output there = {branch, residual, mirror(output->ret_y)};
+    void *gate = mirror(output->gate);
+    const struct batch_norm_output there = {branch, gate, residual, mirror(output->ret_y)};
     assert_int_equal(batch_norm_apply_launch(&mirrored.there, &there, NULL), 0);
     unmirror(there.ret_y, output->ret_y);
     norm_free(&mirrored, norm);
     device_buffer_free(branch);
+    device_buffer_free(gate);
     device_buffer_free(residual);
 }
 
@@ -203,28 +205,25 @@ void run_norm_pool(const struct batch_norm *norm, const struct batch_norm_pool *
     device_buffer_free(features);
 }
 
-void run_norm_backward(const struct batch_norm *norm, const struct batch_norm_gradients *gradients)
+void run_norm_backward(const struct batch_norm *norm, const struct batch_norm_incoming *incoming,
+                       const struct batch_norm_gradients *gradients)
 {
     const struct norm_mirror mirrored = norm_new(norm);
     struct batch_norm_gradients there = *gradients;
-    void *dy = mirror(gradients->dy), *branch = mirror(gradients->branch);
-    void *dpooled = mirror(gradients->dpooled), *features = mirror(gradients->features);
-    there.dy = dy;
-    there.dpooled = dpooled;
-    there.features = features;
-    there.branch = branch;
+    void *map = mirror(incoming->map), *branch = mirror(incoming->branch);
+    void *gate = mirror(incoming->gate), *added = mirror(incoming->added);
+    void *features = mirror(incoming->features);
+    const struct batch_norm_incoming read = {map, branch, gate, added, features};
     there.dscale = mirror(gradients->dscale);
     there.dshift = mirror(gradients->dshift);
     there.ret_dx = mirror(gradients->ret_dx);
     there.means = device_new(NULL, (size_t)2 * norm->shape.channels * sizeof(float));
-    assert_int_equal(batch_norm_backward_launch(&mirrored.there, &there, NULL), 0);
+    assert_int_equal(batch_norm_backward_launch(&mirrored.there, &read, &there, NULL), 0);
     unmirror(there.dscale, gradients->dscale);
     unmirror(there.dshift, gradients->dshift);
     unmirror(there.ret_dx, gradients->ret_dx);
     norm_free(&mirrored, norm);
-    device_buffer_free(there.means);
-    device_buffer_free(dy);
-    device_buffer_free(dpooled);
-    device_buffer_free(features);
-    device_buffer_free(branch);
+    void *all[] = {there.means, map, branch, gate, added, features};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        device_buffer_free(all[i]);
 }

@@ -164,12 +164,41 @@ static float *branch_new(const struct batch_norm_shape *shape)
     return branch;
 }
 
-static void branch_multiply(const struct batch_norm_shape *shape, const float *branch,
-                            float *values)
+/* Of squeeze-and-excitation, between 0 and 1. */
+static float *gate_new(const struct batch_norm_shape *shape)
+{
+    const size_t count = (size_t)shape->images * shape->channels;
+    float *gate = array_zeros(count);
+    for (size_t i = 0; i < count; i++)
+        gate[i] = (float)(i % 7 + 1) / 8.0f;
+    return gate;
+}
+
+/* Factors of dropout. */
+static float *features_new(const struct batch_norm_shape *shape)
+{
+    const size_t count = (size_t)shape->images * shape->channels;
+    float *features = array_zeros(count);
+    for (size_t i = 0; i < count; i++)
+        features[i] = i % 5 == 2 ? 0.0f : 1.25f;
+    return features;
+}
+
+/* Where a value of a map lies in (images, channels). */
+static size_t image_place(const struct batch_norm_shape *shape, size_t i)
+{
+    const size_t an_image = (size_t)shape->pixels * shape->channels;
+    return i / an_image * shape->channels + i % shape->channels;
+}
+
+static void multiply(const struct batch_norm_shape *shape, const float *branch, const float *gate,
+                     float *values)
 {
     const size_t an_image = (size_t)shape->pixels * shape->channels;
     for (size_t i = 0; branch && i < elements_of(shape); i++)
         values[i] *= branch[i / an_image];
+    for (size_t i = 0; gate && i < elements_of(shape); i++)
+        values[i] *= gate[image_place(shape, i)];
 }
 
 static void apply_compare(const struct batch_norm_shape *shape, bool silu, bool whole_block)
@@ -177,15 +206,19 @@ static void apply_compare(const struct batch_norm_shape *shape, bool silu, bool 
     const size_t count = elements_of(shape);
     const struct layer layer = layer_new(shape, silu);
     float *branch = whole_block ? branch_new(shape) : NULL;
+    float *gate = whole_block && silu ? gate_new(shape) : NULL;
     uint16_t *residual = whole_block ? map_new(shape, 0, 1.0f, 9) : NULL;
-    const struct batch_norm_output output = {branch, residual, array_new(count * sizeof *residual)};
+    const struct batch_norm_output output = {.branch = branch,
+                                             .gate = gate,
+                                             .residual = residual,
+                                             .ret_y = array_new(count * sizeof *residual)};
     run_norm_apply(&layer.norm, &output);
     float *normal = array_zeros(count), *expected = array_zeros(count);
     norm_forward(&layer.shape, &layer.reference, layer.wide, normal);
     memcpy(expected, normal, count * sizeof *normal);
     if (silu)
         silu_forward(count, normal, expected);
-    branch_multiply(shape, branch, expected);
+    multiply(shape, branch, gate, expected);
     for (size_t i = 0; residual && i < count; i++)
         expected[i] += float_of_bfloat(residual[i]);
     map_compare(output.ret_y, expected, count, 1e-5 + 4 * runner_silu_tolerance());
@@ -194,6 +227,7 @@ static void apply_compare(const struct batch_norm_shape *shape, bool silu, bool 
     array_free(output.ret_y);
     array_free(residual);
     array_free(branch);
+    array_free(gate);
     layer_free(&layer);
 }
 
@@ -207,13 +241,27 @@ static void test_apply_equals_the_reference(void **state)
     }
 }
 
-/* What the reference makes of dy, which it changes; dx, dscale and dshift are cleared. */
-static void backward_expect(const struct layer *layer, const float *branch, float *dy,
+/* dy, that of SiLU's output. */
+static float *incoming_expect(const struct batch_norm_shape *shape,
+                              const struct batch_norm_incoming *incoming)
+{
+    const size_t count = elements_of(shape);
+    float *dy = incoming->map ? widened(incoming->map, count) : array_zeros(count);
+    multiply(shape, incoming->branch, incoming->gate, dy);
+    for (size_t i = 0; incoming->added && i < count; i++) {
+        const size_t at = image_place(shape, i);
+        const double factor = incoming->features ? (double)incoming->features[at] : 1.0;
+        dy[i] += (float)(factor * (double)incoming->added[at] / shape->pixels);
+    }
+    return dy;
+}
+
+/* What the reference makes of dy; dx, dscale and dshift are added to. */
+static void backward_expect(const struct layer *layer, const float *dy,
                             const struct norm_gradients *gradients)
 {
     const size_t count = elements_of(&layer->norm.shape);
     float *normal = array_zeros(count), *dnormal = array_zeros(count);
-    branch_multiply(&layer->norm.shape, branch, dy);
     norm_forward(&layer->shape, &layer->reference, layer->wide, normal);
     if (layer->norm.silu)
         silu_backward(count, normal, dy, dnormal);
@@ -224,24 +272,21 @@ static void backward_expect(const struct layer *layer, const float *branch, floa
     array_free(dnormal);
 }
 
-static void backward_compare(const struct batch_norm_shape *shape, bool silu, bool first)
+static void backward_check(const struct layer *layer, const struct batch_norm_incoming *incoming,
+                           bool first)
 {
+    const struct batch_norm_shape *shape = &layer->norm.shape;
     const size_t count = elements_of(shape), channels = shape->channels;
-    const struct layer layer = layer_new(shape, silu);
-    float *branch = first ? branch_new(shape) : NULL;
-    uint16_t *dy = map_new(shape, 0.1f, 1.0f, 11);
-    float *wide = widened(dy, count), *before = array_normal(channels, 12);
-    const struct batch_norm_gradients got = {.dy = dy,
-                                             .branch = branch,
-                                             .dscale = array_copy(before, channels),
+    float *before = array_normal(channels, 12), *dy = incoming_expect(shape, incoming);
+    const struct batch_norm_gradients got = {.dscale = array_copy(before, channels),
                                              .dshift = array_copy(before, channels),
-                                             .ret_dx = array_new(count * sizeof *dy),
+                                             .ret_dx = array_new(count * sizeof(uint16_t)),
                                              .first = first};
-    run_norm_backward(&layer.norm, &got);
+    run_norm_backward(&layer->norm, incoming, &got);
     const struct norm_gradients expected = {
         array_zeros(count), first ? array_zeros(channels) : array_copy(before, channels),
         first ? array_zeros(channels) : array_copy(before, channels)};
-    backward_expect(&layer, branch, wide, &expected);
+    backward_expect(layer, dy, &expected);
     /* errors of single terms add up at random, those of tanh all one way at worst */
     const double rows = (double)rows_of(shape), silu_off = runner_silu_tolerance();
     array_assert_close(got.dscale, expected.dscale, channels,
@@ -250,12 +295,40 @@ static void backward_compare(const struct batch_norm_shape *shape, bool silu, bo
                        1e-5 * sqrt(rows) + 4 * silu_off * rows);
     /* a slope of about 3 and a dy of up to 5, or of 1 / sqrt(epsilon) where all rows are one */
     map_compare(got.ret_dx, expected.dx, count, rows > 1 ? 2e-5 + 20 * silu_off : 1e-3);
-    float *all[] = {branch,     wide,        before,          got.dscale,
-                    got.dshift, expected.dx, expected.dscale, expected.dshift};
+    float *all[] = {before,         dy, got.dscale, got.dshift, expected.dx, expected.dscale,
+                    expected.dshift};
     for (size_t i = 0; i < ARRAY_LENGTH(all); i++)
         array_free(all[i]);
     array_free(got.ret_dx);
-    array_free(dy);
+}
+
+/* What a gradient may be made of. */
+enum {
+    INCOMING_MAP = 1,
+    INCOMING_BRANCH = 2,
+    INCOMING_GATE = 4,
+    INCOMING_ADDED = 8,
+    INCOMING_FEATURES = 16
+};
+
+static void backward_compare(const struct batch_norm_shape *shape, unsigned parts, bool silu,
+                             bool first)
+{
+    const size_t pooled = (size_t)shape->images * shape->channels;
+    const struct layer layer = layer_new(shape, silu);
+    uint16_t *map = parts & INCOMING_MAP ? map_new(shape, 0.1f, 1.0f, 11) : NULL;
+    float *branch = parts & INCOMING_BRANCH ? branch_new(shape) : NULL;
+    float *gate = parts & INCOMING_GATE ? gate_new(shape) : NULL;
+    float *added = parts & INCOMING_ADDED ? array_normal(pooled, 13) : NULL;
+    float *features = parts & INCOMING_FEATURES ? features_new(shape) : NULL;
+    for (size_t i = 0; added && i < pooled; i++)
+        added[i] *= (float)shape->pixels;
+    const struct batch_norm_incoming incoming = {map, branch, gate, added, features};
+    backward_check(&layer, &incoming, first);
+    array_free(map);
+    float *all[] = {branch, gate, added, features};
+    for (size_t i = 0; i < ARRAY_LENGTH(all); i++)
+        array_free(all[i]);
     layer_free(&layer);
 }
 
@@ -263,25 +336,29 @@ static void test_backward_equals_the_reference(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(SHAPES); i++) {
-        backward_compare(&SHAPES[i], true, true);
-        backward_compare(&SHAPES[i], true, false);
-        backward_compare(&SHAPES[i], false, true);
+        backward_compare(&SHAPES[i], INCOMING_MAP | INCOMING_BRANCH, true, true);
+        backward_compare(&SHAPES[i], INCOMING_MAP, true, false);
+        backward_compare(&SHAPES[i], INCOMING_MAP, false, true);
+    }
+}
+
+static void test_backward_takes_a_gate_and_what_is_added(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(SHAPES); i++) {
+        backward_compare(&SHAPES[i], INCOMING_MAP | INCOMING_GATE | INCOMING_ADDED, true, true);
+        backward_compare(&SHAPES[i], INCOMING_ADDED | INCOMING_FEATURES, true, false);
+        backward_compare(&SHAPES[i], INCOMING_ADDED, false, true);
+        backward_compare(&SHAPES[i],
+                         INCOMING_MAP | INCOMING_BRANCH | INCOMING_GATE | INCOMING_ADDED |
+                             INCOMING_FEATURES,
+                         true, true);
     }
 }
 
 static struct map_shape map_shape_of(const struct batch_norm_shape *shape)
 {
     return (struct map_shape){shape->images, shape->channels, shape->pixels};
-}
-
-/* Factors of dropout. */
-static float *features_new(const struct batch_norm_shape *shape)
-{
-    const size_t count = (size_t)shape->images * shape->channels;
-    float *features = array_zeros(count);
-    for (size_t i = 0; i < count; i++)
-        features[i] = i % 5 == 2 ? 0.0f : 1.25f;
-    return features;
 }
 
 static void pool_compare(const struct batch_norm_shape *shape, bool dropout)
@@ -306,51 +383,12 @@ static void pool_compare(const struct batch_norm_shape *shape, bool dropout)
     layer_free(&layer);
 }
 
-static void pool_backward_compare(const struct batch_norm_shape *shape, bool dropout)
-{
-    const size_t count = elements_of(shape), channels = shape->channels;
-    const size_t pooled = (size_t)shape->images * channels;
-    const struct layer layer = layer_new(shape, true);
-    const struct map_shape map = map_shape_of(shape);
-    float *features = dropout ? features_new(shape) : NULL;
-    float *dpooled = array_normal(pooled, 13), *dy = array_zeros(count);
-    for (size_t i = 0; i < pooled; i++)
-        dpooled[i] *= (float)shape->pixels;
-    const struct batch_norm_gradients got = {.dpooled = dpooled,
-                                             .features = features,
-                                             .dscale = array_new(channels * sizeof(float)),
-                                             .dshift = array_new(channels * sizeof(float)),
-                                             .ret_dx = array_new(count * sizeof(uint16_t)),
-                                             .first = true};
-    run_norm_backward(&layer.norm, &got);
-    for (size_t i = 0; features && i < pooled; i++)
-        dpooled[i] *= features[i];
-    mean_backward(&map, dpooled, dy);
-    const struct norm_gradients expected = {array_zeros(count), array_zeros(channels),
-                                            array_zeros(channels)};
-    backward_expect(&layer, NULL, dy, &expected);
-    const double rows = (double)rows_of(shape), silu_off = runner_silu_tolerance();
-    array_assert_close(got.dscale, expected.dscale, channels,
-                       1e-5 * sqrt(rows) + 4 * silu_off * rows);
-    array_assert_close(got.dshift, expected.dshift, channels,
-                       1e-5 * sqrt(rows) + 4 * silu_off * rows);
-    map_compare(got.ret_dx, expected.dx, count, rows > 1 ? 2e-5 + 20 * silu_off : 1e-3);
-    float *all[] = {features,        dpooled,        dy, got.dscale, got.dshift, expected.dx,
-                    expected.dscale, expected.dshift};
-    for (size_t i = 0; i < ARRAY_LENGTH(all); i++)
-        array_free(all[i]);
-    array_free(got.ret_dx);
-    layer_free(&layer);
-}
-
 static void test_pooling_equals_the_reference(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_LENGTH(SHAPES); i++) {
         pool_compare(&SHAPES[i], true);
         pool_compare(&SHAPES[i], false);
-        pool_backward_compare(&SHAPES[i], true);
-        pool_backward_compare(&SHAPES[i], false);
     }
 }
 
@@ -358,9 +396,11 @@ int main(void)
 {
     if (!runner_ready())
         return RUNNER_SKIPPED;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_statistics_equal_the_reference),
-                                       cmocka_unit_test(test_apply_equals_the_reference),
-                                       cmocka_unit_test(test_backward_equals_the_reference),
-                                       cmocka_unit_test(test_pooling_equals_the_reference)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_statistics_equal_the_reference),
+        cmocka_unit_test(test_apply_equals_the_reference),
+        cmocka_unit_test(test_backward_equals_the_reference),
+        cmocka_unit_test(test_backward_takes_a_gate_and_what_is_added),
+        cmocka_unit_test(test_pooling_equals_the_reference)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,8 @@ void run_norm_statistics(const struct batch_norm *norm, const struct batch_norm_
 void run_norm_running(const struct batch_norm *norm, const struct batch_norm_running *running);
 void run_norm_apply(const struct batch_norm *norm, const struct batch_norm_output *output);
 void run_norm_pool(const struct batch_norm *norm, const struct batch_norm_pool *pool);
-void run_norm_backward(const struct batch_norm *norm, const struct batch_norm_gradients *gradients);
+void run_norm_backward(const struct batch_norm *norm, const struct batch_norm_incoming *incoming,
+                       const struct batch_norm_gradients *gradients);
 
 /* images are the runner's; *ret_sum is read where options->first is false. */
 void run_cross_entropy(const struct cross_entropy_options *options,

@@ -100,13 +100,15 @@ double runner_silu_tolerance(void)
     return 1e-6;
 }
 
-/* One thread's sums, of x or of the gradient; given is struct batch_norm_running or struct batch_norm_gradients. */
+/* One thread's sums, of x or of the gradient. */
 struct norm_pass {
     struct norm_sums (*sums)(const struct batch_norm *norm, const void *given,
                              const struct norm_grid *grid, const struct norm_place *place);
     void (*finish)(const struct batch_norm *norm, const void *given, uint32_t channel,
                    struct norm_totals totals);
-    const void *given;
+    const void *read; /* by the sums: struct batch_norm_running or struct batch_norm_incoming */
+    const void
+        *result; /* of the finish: struct batch_norm_running or struct batch_norm_gradients */
 };
 
 static struct norm_sums statistics_sums(const struct batch_norm *norm, const void *given,
@@ -148,7 +150,7 @@ static void block_run(const struct batch_norm *norm, const struct norm_pass *pas
     static float block[NORM_SUMS * BATCH_NORM_THREADS];
     for (uint32_t t = 0; t < BATCH_NORM_THREADS; t++) {
         const struct norm_place place = norm_place_of(grid, slice, tile, t);
-        const struct norm_sums sums = pass->sums(norm, pass->given, grid, &place);
+        const struct norm_sums sums = pass->sums(norm, pass->read, grid, &place);
         norm_sums_put(block, t, &sums);
     }
     block_tree(block, grid);
@@ -165,7 +167,7 @@ static void finish_run(const struct batch_norm *norm, const struct norm_pass *pa
     const uint32_t lane = channel % NORM_FINISH_LANES;
     for (uint32_t p = 0; p < NORM_FINISH_PARTS; p++)
         parts[p * NORM_FINISH_LANES + lane] = norm_partials_read(norm, slices, channel, p);
-    pass->finish(norm, pass->given, channel, norm_parts_add(parts, lane));
+    pass->finish(norm, pass->result, channel, norm_parts_add(parts, lane));
 }
 
 static void pass_run(const struct batch_norm *norm, const struct norm_pass *pass)
@@ -183,7 +185,7 @@ static void pass_run(const struct batch_norm *norm, const struct norm_pass *pass
 
 void run_norm_statistics(const struct batch_norm *norm, const struct batch_norm_running *running)
 {
-    const struct norm_pass pass = {statistics_sums, statistics_finish, running};
+    const struct norm_pass pass = {statistics_sums, statistics_finish, running, running};
     pass_run(norm, &pass);
 }
 
@@ -236,16 +238,17 @@ void run_norm_pool(const struct batch_norm *norm, const struct batch_norm_pool *
             pool_block_run(norm, pool, &grid, image, tile);
 }
 
-void run_norm_backward(const struct batch_norm *norm, const struct batch_norm_gradients *gradients)
+void run_norm_backward(const struct batch_norm *norm, const struct batch_norm_incoming *incoming,
+                       const struct batch_norm_gradients *gradients)
 {
     const struct norm_grid grid = norm_grid_of(&norm->shape);
     struct batch_norm_gradients here = *gradients;
     here.means = array_new((size_t)2 * norm->shape.channels * sizeof(float));
-    const struct norm_pass pass = {backward_sums, backward_finish, &here};
+    const struct norm_pass pass = {backward_sums, backward_finish, incoming, &here};
     pass_run(norm, &pass);
     for (size_t n = 0; n < (size_t)grid.slices * grid.tiles * BATCH_NORM_THREADS; n++) {
         const struct norm_place place = place_at(&grid, n);
-        norm_backward_apply(norm, &here, &grid, &place);
+        norm_backward_apply(norm, incoming, &here, &grid, &place);
     }
     array_free(here.means);
 }
