@@ -19,17 +19,19 @@ static const double TOLERANCE = 2e-4;
 /* The kernels of 16 lanes, compiled for a processor that has 8: their logic is tested where their instructions are not. */
 extern const struct kernels kernels_wide;
 
-static int open_baseline(struct device **ret_device, struct error *error)
+static int open_baseline(const char *name, struct device **ret_device, struct error *error)
 {
+    (void)name;
     return onednn_open_with(&kernels_baseline, ret_device, error);
 }
 
-static int open_wide(struct device **ret_device, struct error *error)
+static int open_wide(const char *name, struct device **ret_device, struct error *error)
 {
+    (void)name;
     return onednn_open_with(&kernels_wide, ret_device, error);
 }
 
-static const struct backend *backend_of(int (*open)(struct device **, struct error *),
+static const struct backend *backend_of(int (*open)(const char *, struct device **, struct error *),
                                         struct backend *copy)
 {
     *copy = *backend_onednn();

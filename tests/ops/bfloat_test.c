@@ -277,8 +277,9 @@ static void test_images_that_are_not_numbers_are_a_loss_that_is_not_finite(void 
     session_close(&session);
 }
 
-static int open_baseline(struct device **ret_device, struct error *error)
+static int open_baseline(const char *name, struct device **ret_device, struct error *error)
 {
+    (void)name;
     return onednn_open_with(&kernels_baseline, ret_device, error);
 }
 

@@ -214,6 +214,15 @@ static void test_wrong_options_are_einval_and_name_the_field(void **state)
     engine_free(engine);
 }
 
+static void test_a_device_that_the_backend_cannot_have_is_einval(void **state)
+{
+    struct engine *engine = NULL;
+    struct error error = {{0}, {0}};
+    assert_int_equal(engine_new_on(*state, "abacus:0", &engine, &error), -EINVAL);
+    assert_null(engine);
+    assert_non_null(strstr(error.message, "abacus:0"));
+}
+
 static void test_tensors_are_found_by_name_and_written_back(void **state)
 {
     const struct plan_options options = small_options(&NETWORK);
@@ -278,6 +287,34 @@ static void test_batch_of_one_on_maps_of_one_pixel_does_not_blow_up(void **state
     session_close(&session);
 }
 
+static void test_processors_have_no_clock_of_their_own(void **state)
+{
+    const struct plan_options options = small_options(&NETWORK);
+    struct session session = session_open(*state, &options);
+    struct batch_result result;
+    session_fill(&session, &options, 3);
+    assert_int_equal(plan_step(session.plan, 0.01, &result), 0);
+    assert_true(plan_step_seconds(session.plan) < 0);
+    session_close(&session);
+}
+
+static double quarter_second(struct program *program)
+{
+    (void)program;
+    return 0.25;
+}
+
+static void test_a_device_clock_says_the_seconds_of_a_step(void **state)
+{
+    (void)state;
+    struct backend clocked = *backend_reference();
+    clocked.seconds = quarter_second;
+    const struct plan_options options = small_options(&NETWORK);
+    struct session session = session_open(&clocked, &options);
+    assert_true(plan_step_seconds(session.plan) == 0.25);
+    session_close(&session);
+}
+
 static int run_on(const struct backend *backend)
 {
 #define ON_BACKEND(function) cmocka_unit_test_prestate(function, (void *)backend)
@@ -292,6 +329,7 @@ static int run_on(const struct backend *backend)
         ON_BACKEND(test_loss_that_is_not_finite_is_edom_and_leaves_the_weights),
         ON_BACKEND(test_memory_limit_is_enomem_with_the_bytes_in_the_message),
         ON_BACKEND(test_wrong_options_are_einval_and_name_the_field),
+        ON_BACKEND(test_a_device_that_the_backend_cannot_have_is_einval),
         ON_BACKEND(test_tensors_are_found_by_name_and_written_back),
         ON_BACKEND(test_running_statistics_move_by_the_momentum),
         ON_BACKEND(test_batch_of_one_on_maps_of_one_pixel_does_not_blow_up),
@@ -301,7 +339,13 @@ static int run_on(const struct backend *backend)
 
 int main(void)
 {
-    int failed = run_on(backend_reference());
+    const struct CMUnitTest clocks[] = {
+        cmocka_unit_test_prestate(test_processors_have_no_clock_of_their_own,
+                                  (void *)backend_reference()),
+        cmocka_unit_test(test_a_device_clock_says_the_seconds_of_a_step),
+    };
+    int failed = cmocka_run_group_tests_name("clocks", clocks, NULL, NULL);
+    failed += run_on(backend_reference());
     if (backend_onednn())
         failed += run_on(backend_onednn());
     else

@@ -46,7 +46,8 @@ enum value_class { VALUE_PARAMETER, VALUE_AVERAGE, VALUE_STATE_0, VALUE_STATE_1,
 
 struct backend {
     const char *name;
-    int (*device_open)(struct device **ret_device, struct error *error);
+    /* `name` is engine_new_on's. Processors have one device: device_is_cpu says whether it was meant. */
+    int (*device_open)(const char *name, struct device **ret_device, struct error *error);
     void (*device_close)(struct device *device);
     /* Parameters are not initialised: the engine writes them. `graph` outlives the program. One program at a time. */
     int (*compile)(struct device *device, const struct graph *graph,
@@ -66,7 +67,12 @@ struct backend {
     int (*write)(struct program *program, enum value_class class, size_t parameter,
                  const float *values);
     void (*poison)(struct program *program); /* see plan_poison */
+    /* Seconds that the last whole training step took on the device, by the device's own clock; NULL where it has none. */
+    double (*seconds)(struct program *program);
 };
+
+/* For backends that run on the processor: 0 where `name` is NULL or "cpu", -EINVAL otherwise. */
+int device_is_cpu(const char *name, struct error *error) MUST_USE;
 
 /* The program behind a plan; for measurements. */
 struct program *plan_program(struct plan *plan);

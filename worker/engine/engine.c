@@ -23,20 +23,34 @@ const char *backend_name(const struct backend *backend)
     return backend->name;
 }
 
-int engine_new(const struct backend *backend, struct engine **ret_engine, struct error *error)
+int device_is_cpu(const char *name, struct error *error)
+{
+    if (!name || strcmp(name, "cpu") == 0)
+        return 0;
+    return error_set(error, -EINVAL, "", "this backend runs on the processor, not on \"%.60s\"",
+                     name);
+}
+
+int engine_new_on(const struct backend *backend, const char *device, struct engine **ret_engine,
+                  struct error *error)
 {
     assert(backend);
     struct engine *engine = calloc(1, sizeof *engine);
     if (!engine)
         return error_set(error, -ENOMEM, "", "out of memory");
     engine->backend = backend;
-    int r = backend->device_open(&engine->device, error);
+    int r = backend->device_open(device, &engine->device, error);
     if (r < 0) {
         free(engine);
         return r;
     }
     *ret_engine = engine;
     return 0;
+}
+
+int engine_new(const struct backend *backend, struct engine **ret_engine, struct error *error)
+{
+    return engine_new_on(backend, NULL, ret_engine, error);
 }
 
 void engine_free(struct engine *engine)

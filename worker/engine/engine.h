@@ -1,7 +1,7 @@
 /* The engine: trains one network on one device. Seam between what is shared (graph, recipe, schedule, data) and what is
  * particular to a device (backends).
  *
- * Legal order: engine_new(backend) once a process; for each candidate plan_new -> plan_step ... plan_evaluate ... ->
+ * Legal order: engine_new_on(backend, device) once a process; for each candidate plan_new -> plan_step ... plan_evaluate ... ->
  * plan_free -> ...; engine_free. The engine keeps what can be shared between candidates (primitive caches, one growing
  * arena), so that a later plan_new is fast. plan_step allocates nothing. One plan at a time per engine; an engine and its
  * plans belong to one thread.
@@ -24,8 +24,12 @@ const struct backend *backend_onednn(void);           /* NULL where the build ha
 const struct backend *backend_find(const char *name); /* "reference", "onednn"; NULL */
 const char *backend_name(const struct backend *backend);
 
+/* `device` is one that the backend has: "cpu" for the reference and oneDNN, "cuda", "cuda:N" or "cuda:GPU-UUID" for CUDA; NULL:
+ * whichever the backend takes by itself. -EINVAL for one that it cannot have, -ENODEV where it is not in this machine. */
+int engine_new_on(const struct backend *backend, const char *device, struct engine **ret_engine,
+                  struct error *error) MUST_USE;
 int engine_new(const struct backend *backend, struct engine **ret_engine,
-               struct error *error) MUST_USE;
+               struct error *error) MUST_USE; /* device NULL */
 void engine_free(struct engine *engine);
 /* Plans that need more than this many bytes are refused with -ENOMEM; 0, as at first, sets no limit. Without one, a system
  * that overcommits memory finds out only while a plan runs. */
@@ -73,6 +77,9 @@ struct batch_result {
  * finite, or the gradients' norm where the recipe clips it; the weights are then as before (BN's running statistics are not),
  * and the step counts for nothing. */
 int plan_step(struct plan *plan, double learning_rate, struct batch_result *ret_result) MUST_USE;
+/* Seconds that the last plan_step took on its device, by the device's own clock: what lies between two steps does not count.
+ * Negative where the backend has no such clock, as on processors. */
+double plan_step_seconds(const struct plan *plan);
 /* Forward with running statistics on the first `count` images of the batch buffer, with the moving averages of weights and
  * statistics where the recipe keeps them (ema_decay > 0). -EDOM as above. */
 int plan_evaluate(struct plan *plan, uint32_t count, struct batch_result *ret_result) MUST_USE;

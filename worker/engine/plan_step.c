@@ -71,6 +71,12 @@ int plan_step(struct plan *plan, double learning_rate, struct batch_result *ret_
     return 0;
 }
 
+double plan_step_seconds(const struct plan *plan)
+{
+    const struct backend *backend = plan->engine->backend;
+    return backend->seconds ? backend->seconds(plan->program) : -1;
+}
+
 int plan_gradients(struct plan *plan, struct batch_result *ret_result)
 {
     return train_parts(plan, true, ret_result);

@@ -30,9 +30,11 @@ int onednn_open_with(const struct kernels *kernels, struct device **ret_device, 
     return 0;
 }
 
-static int onednn_open(struct device **ret_device, struct error *error)
+static int onednn_open(const char *name, struct device **ret_device, struct error *error)
 {
-    int r = onednn_open_with(kernels_at(0), ret_device, error);
+    int r = device_is_cpu(name, error);
+    if (r == 0)
+        r = onednn_open_with(kernels_at(0), ret_device, error);
     if (r == 0 && primitive_has_bfloat())
         ((struct onednn_device *)*ret_device)->kernels_bfloat = kernels_bfloat();
     return r;

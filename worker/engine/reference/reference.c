@@ -520,8 +520,11 @@ static int reference_compile(struct device *device, const struct graph *graph,
     return 0;
 }
 
-static int reference_open(struct device **ret_device, struct error *error)
+static int reference_open(const char *name, struct device **ret_device, struct error *error)
 {
+    int r = device_is_cpu(name, error);
+    if (r < 0)
+        return r;
     struct device *device = calloc(1, sizeof *device);
     if (!device)
         return error_set(error, -ENOMEM, "", "out of memory");
