@@ -10,13 +10,14 @@ usage: tests/run.sh [PART...]
 Installs the Debian packages that are missing, builds with warnings as errors, runs the tests, and closes with a line
 `N passed, N failed, N skipped`. Exits 0 when nothing failed and something ran.
 
-Parts (without any: rules, release, tidy, asan, in this order)
+Parts (without any: rules, release, tidy, asan, engine, in this order)
   rules     the rules of the house: who includes whom, banned functions, sizes, words, headers, links, layout
   release   all tests against the optimised build
   debug     the same against a build without optimisation
   asan      the same under AddressSanitizer, UndefinedBehaviorSanitizer and LeakSanitizer
   tsan      the same under ThreadSanitizer
   tidy      clang-tidy over the C files
+  engine    the engine alone, as on a machine that has a compiler and a GPU and none of Debian's -dev packages
 
 Environment
   ARCHSCOUT_SHARED   folder with facts/ and data/ for the tests that compare with published figures
@@ -62,26 +63,44 @@ build() {
     cmake --build --preset "$1" -j "$jobs"
 }
 
+# run_tests DIRECTORY NAME CTEST-ARGUMENT...: what ctest finds in a build, counted.
+run_tests() {
+    local log=$1/Testing/Temporary/LastTest.log name=$2
+    shift 2
+    rm -f "$log"
+    ctest "$@" -j "$jobs" -LE rules 2>&1 | tee "build/$name.ctest" || true
+    if [ ! -f "$log" ] || ! grep -qE 'Test +#[0-9]+:' "build/$name.ctest"; then
+        count 0 1 0 "$name (ctest ran nothing)"
+        return
+    fi
+    awk -f tests/count.awk "build/$name.ctest" "$log" >"build/$name.count"
+    sed '$d' "build/$name.count"
+    # shellcheck disable=SC2046
+    count $(tail -n 1 "build/$name.count") "$name"
+}
+
+part_engine() {
+    local build=build/engine-alone
+    mkdir -p build
+    echo "== engine: building"
+    if ! cmake -S . -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DARCHSCOUT_PARTS=engine -DARCHSCOUT_ONEDNN=OFF \
+        -DARCHSCOUT_CMOCKA=OFF -DARCHSCOUT_WERROR=ON >build/engine.configure.log || ! cmake --build "$build" -j "$jobs"; then
+        tail -n 20 build/engine.configure.log
+        count 0 1 0 "engine (does not build)"
+        return
+    fi
+    run_tests "$build" engine --test-dir "$build" --output-on-failure
+}
+
 # part_preset PRESET: builds and runs everything ctest knows but the rules, which look at no binary.
 part_preset() {
-    local preset=$1 log
     mkdir -p build
-    echo "== $preset: building"
-    if ! build "$preset"; then
-        count 0 1 0 "$preset (does not build)"
+    echo "== $1: building"
+    if ! build "$1"; then
+        count 0 1 0 "$1 (does not build)"
         return
     fi
-    log=build/$preset/Testing/Temporary/LastTest.log
-    rm -f "$log"
-    ctest --preset "$preset" -j "$jobs" -LE rules 2>&1 | tee "build/$preset.ctest" || true
-    if [ ! -f "$log" ] || ! grep -qE 'Test +#[0-9]+:' "build/$preset.ctest"; then
-        count 0 1 0 "$preset (ctest ran nothing)"
-        return
-    fi
-    awk -f tests/count.awk "build/$preset.ctest" "$log" >"build/$preset.count"
-    sed '$d' "build/$preset.count"
-    # shellcheck disable=SC2046
-    count $(tail -n 1 "build/$preset.count") "$preset"
+    run_tests "build/$1" "$1" --preset "$1"
 }
 
 part_tidy() {
@@ -114,12 +133,12 @@ part_asan() {
 parts=()
 for argument in "$@"; do
     case $argument in
-        rules | release | debug | asan | tsan | tidy) parts+=("$argument") ;;
+        rules | release | debug | asan | tsan | tidy | engine) parts+=("$argument") ;;
         -h | --help) usage; exit 0 ;;
         *) usage >&2; exit 2 ;;
     esac
 done
-[ ${#parts[@]} -gt 0 ] || parts=(rules release tidy asan)
+[ ${#parts[@]} -gt 0 ] || parts=(rules release tidy asan engine)
 
 deploy/debian-packages.sh test
 started=$SECONDS
@@ -128,6 +147,7 @@ for part in "${parts[@]}"; do
         rules) part_rules ;;
         tidy) part_tidy ;;
         asan) part_asan ;;
+        engine) part_engine ;;
         *) part_preset "$part" ;;
     esac
 done
