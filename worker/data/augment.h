@@ -2,13 +2,7 @@
 #ifndef WORKER_DATA_AUGMENT_H
 #define WORKER_DATA_AUGMENT_H
 
-#include "search/recipe.h"
-
-struct augmentation {
-    bool flip;       /* left and right exchanged, before the shift */
-    int32_t shift_x; /* pixels to the right */
-    int32_t shift_y; /* pixels down */
-};
+#include "search/transform.h"
 
 /* What the recipe asks for one image (index into the data set) in one epoch (from 0). Shifts are
  * uniform over -recipe->shift .. recipe->shift in each direction. */

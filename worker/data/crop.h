@@ -3,14 +3,9 @@
 #define WORKER_DATA_CROP_H
 
 #include "search/random.h"
+#include "search/transform.h"
 
 enum { CROP_TRIES = 10 };
-
-/* Part of a square image, inside it, at least one pixel. */
-struct crop {
-    uint32_t x, y; /* upper left corner */
-    uint32_t width, height;
-};
 
 struct crop crop_whole(uint32_t size);
 

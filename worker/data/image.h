@@ -7,10 +7,15 @@
 #ifndef WORKER_DATA_IMAGE_H
 #define WORKER_DATA_IMAGE_H
 
+#include "search/transform.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
-enum { IMAGE_CHANNELS_MAX = 3, IMAGE_FILL = 128 /* where there is nothing to show */ };
+enum {
+    IMAGE_CHANNELS_MAX = TRANSFORM_CHANNELS_MAX,
+    IMAGE_FILL = TRANSFORM_FILL /* where there is nothing to show */
+};
 
 struct image {
     uint8_t *pixels; /* (size, size, channels) */
@@ -47,13 +52,14 @@ void image_sharpness(struct image *image, float factor, uint8_t *scratch);
 /* ---- place: the nearest pixel, IMAGE_FILL where there is none ---- */
 
 /* Around the centre. Pixel (x, y) comes from the place at the angle `degrees`, clockwise of it. */
-void image_rotate(struct image *image, double degrees, uint8_t *scratch);
+struct warp warp_rotation(double degrees, uint32_t size);
 /* Pixel (x, y) comes from (x + level * y, y), so about the upper left corner; Y: (x, y + level * x). */
-void image_shear_x(struct image *image, double level, uint8_t *scratch);
-void image_shear_y(struct image *image, double level, uint8_t *scratch);
+struct warp warp_shear_x(double level);
+struct warp warp_shear_y(double level);
 /* Pixel (x, y) comes from (x + pixels, y); Y: (x, y + pixels). */
-void image_translate_x(struct image *image, double pixels, uint8_t *scratch);
-void image_translate_y(struct image *image, double pixels, uint8_t *scratch);
+struct warp warp_translation_x(double pixels);
+struct warp warp_translation_y(double pixels);
+void image_warp(struct image *image, const struct warp *warp, uint8_t *scratch);
 /* Rows y - pad .. y + pad - 1 of columns x - pad .. x + pad - 1, as far as there are such. */
 void image_cutout(struct image *image, uint32_t x, uint32_t y, uint32_t pad);
 

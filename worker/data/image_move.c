@@ -5,12 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Pixel (x, y) comes from (xx * x + xy * y + x0, yx * x + yy * y + y0). */
-struct place {
-    float xx, xy, x0;
-    float yx, yy, y0;
-};
-
 static void copy_pixel(const uint8_t *from, uint32_t channels, uint8_t *to)
 {
     if (channels == 1) {
@@ -23,17 +17,17 @@ static void copy_pixel(const uint8_t *from, uint32_t channels, uint8_t *to)
     to[2] = blue;
 }
 
-static void warp_row(const struct image *image, const struct place *place, uint32_t y,
+static void warp_row(const struct image *image, const struct warp *warp, uint32_t y,
                      const uint8_t *original)
 {
     static const uint8_t nothing[IMAGE_CHANNELS_MAX] = {IMAGE_FILL, IMAGE_FILL, IMAGE_FILL};
     const uint32_t size = image->size, channels = image->channels;
     const float first = -0.5f, end = (float)size - 0.5f;
-    const float row_x = place->xy * (float)y, row_y = place->yy * (float)y;
+    const float row_x = warp->xy * (float)y, row_y = warp->yy * (float)y;
     uint8_t *to = image->pixels + (size_t)y * size * channels;
     for (uint32_t x = 0; x < size; x++, to += channels) {
-        const float from_x = place->xx * (float)x + row_x + place->x0;
-        const float from_y = place->yx * (float)x + row_y + place->y0;
+        const float from_x = warp->xx * (float)x + row_x + warp->x0;
+        const float from_y = warp->yx * (float)x + row_y + warp->y0;
         if (from_x > first && from_x < end && from_y > first && from_y < end) {
             size_t column = (size_t)(int)(from_x + 0.5f), row = (size_t)(int)(from_y + 0.5f);
             copy_pixel(original + (row * size + column) * channels, channels, to);
@@ -43,49 +37,44 @@ static void warp_row(const struct image *image, const struct place *place, uint3
     }
 }
 
-static void image_warp(struct image *image, const struct place *place, uint8_t *scratch)
+void image_warp(struct image *image, const struct warp *warp, uint8_t *scratch)
 {
     memcpy(scratch, image->pixels, image_bytes(image));
     for (uint32_t y = 0; y < image->size; y++)
-        warp_row(image, place, y, scratch);
+        warp_row(image, warp, y, scratch);
 }
 
-void image_rotate(struct image *image, double degrees, uint8_t *scratch)
+struct warp warp_rotation(double degrees, uint32_t size)
 {
     const double radians = degrees * (M_PI / 180);
     const float cosine = (float)cos(radians), sine = (float)sin(radians);
-    const float last = (float)image->size - 1;
-    const struct place place = {.xx = cosine,
-                                .xy = -sine,
-                                .x0 = (last - (cosine * last - sine * last)) / 2,
-                                .yx = sine,
-                                .yy = cosine,
-                                .y0 = (last - (sine * last + cosine * last)) / 2};
-    image_warp(image, &place, scratch);
+    const float last = (float)size - 1;
+    return (struct warp){.xx = cosine,
+                         .xy = -sine,
+                         .x0 = (last - (cosine * last - sine * last)) / 2,
+                         .yx = sine,
+                         .yy = cosine,
+                         .y0 = (last - (sine * last + cosine * last)) / 2};
 }
 
-void image_shear_x(struct image *image, double level, uint8_t *scratch)
+struct warp warp_shear_x(double level)
 {
-    const struct place place = {.xx = 1, .xy = (float)level, .yy = 1};
-    image_warp(image, &place, scratch);
+    return (struct warp){.xx = 1, .xy = (float)level, .yy = 1};
 }
 
-void image_shear_y(struct image *image, double level, uint8_t *scratch)
+struct warp warp_shear_y(double level)
 {
-    const struct place place = {.xx = 1, .yx = (float)level, .yy = 1};
-    image_warp(image, &place, scratch);
+    return (struct warp){.xx = 1, .yx = (float)level, .yy = 1};
 }
 
-void image_translate_x(struct image *image, double pixels, uint8_t *scratch)
+struct warp warp_translation_x(double pixels)
 {
-    const struct place place = {.xx = 1, .x0 = (float)pixels, .yy = 1};
-    image_warp(image, &place, scratch);
+    return (struct warp){.xx = 1, .x0 = (float)pixels, .yy = 1};
 }
 
-void image_translate_y(struct image *image, double pixels, uint8_t *scratch)
+struct warp warp_translation_y(double pixels)
 {
-    const struct place place = {.xx = 1, .yy = 1, .y0 = (float)pixels};
-    image_warp(image, &place, scratch);
+    return (struct warp){.xx = 1, .yy = 1, .y0 = (float)pixels};
 }
 
 void image_cutout(struct image *image, uint32_t x, uint32_t y, uint32_t pad)

@@ -119,16 +119,28 @@ static const uint32_t *batch_images(const struct loader *loader, const struct pr
     return loader->split->validation + first;
 }
 
+static struct prepare_rules rules_of(const struct loader *loader, uint32_t epoch)
+{
+    return (struct prepare_rules){.recipe = &loader->recipe,
+                                  .randaugment_magnitude = loader->stage.randaugment_magnitude,
+                                  .seed = loader->seed,
+                                  .epoch = epoch};
+}
+
+static struct mix_rules mix_rules_of(const struct loader *loader)
+{
+    return (struct mix_rules){.mixup = loader->stage.mixup,
+                              .cutmix = loader->stage.cutmix,
+                              .seed = loader->seed,
+                              .epoch = loader->epoch};
+}
+
 static const uint8_t *prepare_image(const struct loader *loader, const struct prefetch_work *work,
                                     uint32_t image)
 {
     if (!work->training)
         return preparer_plain(loader->sizes.evaluator, image);
-    const struct prepare_rules rules = {.recipe = &loader->recipe,
-                                        .randaugment_magnitude =
-                                            loader->stage.randaugment_magnitude,
-                                        .seed = loader->seed,
-                                        .epoch = work->epoch};
+    const struct prepare_rules rules = rules_of(loader, work->epoch);
     return preparer_train(loader->sizes.trainer, &rules, image);
 }
 
@@ -195,10 +207,7 @@ void loader_train_batch(struct loader *loader, uint64_t step, const struct loade
                                     .numbers = loader->order + step * loader->recipe.batch,
                                     .partners = ret_batch->partners,
                                     .shares = ret_batch->shares};
-    const struct mix_rules rules = {.mixup = loader->stage.mixup,
-                                    .cutmix = loader->stage.cutmix,
-                                    .seed = loader->seed,
-                                    .epoch = loader->epoch};
+    const struct mix_rules rules = mix_rules_of(loader);
     mix_run(&batch, &rules);
 }
 
@@ -214,6 +223,58 @@ uint32_t loader_validation_batch(struct loader *loader, uint64_t index,
         ret_batch->shares[i] = 1;
     }
     return count;
+}
+
+/* ---- transforms ---- */
+
+void loader_train_transforms(struct loader *loader, uint64_t step,
+                             const struct loader_transforms *ret_batch)
+{
+    assert(step < loader_steps_per_epoch(loader));
+    const struct prefetch_work work = {.training = true, .epoch = loader->epoch, .index = step};
+    const struct prepare_rules rules = rules_of(loader, loader->epoch);
+    const struct mix_rules mix_rules = mix_rules_of(loader);
+    const uint16_t *labels = pack_labels(loader->pack);
+    uint32_t count;
+    const uint32_t *images = batch_images(loader, &work, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct transform *transform = &ret_batch->transforms[i];
+        preparer_draw(loader->sizes.trainer, &rules, images[i], transform);
+        transform->mixing = mix_draw(&mix_rules, i, images[i], count, loader->sizes.training);
+        ret_batch->labels[i] = labels[images[i]];
+        ret_batch->partners[i] = labels[images[transform->mixing.partner]];
+        ret_batch->shares[i] = transform->mixing.share;
+    }
+}
+
+uint32_t loader_validation_transforms(struct loader *loader, uint64_t index,
+                                      const struct loader_transforms *ret_batch)
+{
+    assert(index < loader_validation_batches(loader));
+    const struct prefetch_work work = {.index = index};
+    const uint16_t *labels = pack_labels(loader->pack);
+    uint32_t count;
+    const uint32_t *images = batch_images(loader, &work, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct transform *transform = &ret_batch->transforms[i];
+        preparer_draw_plain(loader->sizes.evaluator, images[i], transform);
+        transform->mixing.partner = i;
+        ret_batch->labels[i] = ret_batch->partners[i] = labels[images[i]];
+        ret_batch->shares[i] = 1;
+    }
+    return count;
+}
+
+struct image_set loader_images(const struct loader *loader)
+{
+    const struct dataset *dataset = pack_dataset(loader->pack);
+    struct image_set set = {.bytes = pack_image(loader->pack, 0),
+                            .count = dataset->train_images,
+                            .size = dataset->image_size,
+                            .channels = dataset->image_channels};
+    memcpy(set.scale, loader->normaliser.scale, sizeof set.scale);
+    memcpy(set.offset, loader->normaliser.offset, sizeof set.offset);
+    return set;
 }
 
 /* ---- the loader ---- */

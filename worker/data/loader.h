@@ -1,7 +1,8 @@
-/* The loader: batches of normalised images, straight into a plan's input buffers.
+/* The loader: batches of normalised images, straight into a plan's input buffers; or, for a device that makes the images
+ * itself, the transforms that say how.
  *
- * Legal order: loader_new; for each epoch loader_start_epoch and loader_train_batch for any of its steps, in any
- * order; loader_validation_batch, loader_set_stage and loader_set_evaluation_size at any time; loader_free. The pack and the
+ * Legal order: loader_new; for each epoch loader_start_epoch and loader_train_batch (or
+ * loader_train_transforms) for any of its steps, in any order; loader_validation_batch (or _transforms), loader_set_stage and loader_set_evaluation_size at any time; loader_free. The pack and the
  * split must outlive the loader. One thread at a time.
  *
  * An image for training passes, in this order: random-resized crop, or resizing where the batch's size is not the data set's
@@ -21,7 +22,7 @@
 #include "worker/data/pack.h"
 #include "worker/data/split.h"
 
-#include "search/recipe.h"
+#include "search/transform.h"
 
 struct loader;
 
@@ -41,6 +42,14 @@ struct loader_batch {
     uint32_t *labels;   /* (batch) */
     uint32_t *partners; /* (batch); labels[i] where nothing is mixed */
     float *shares;      /* (batch); 1 where nothing is mixed */
+};
+
+/* The same without pixels: image i is what transforms[i] makes of the images that loader_images has. */
+struct loader_transforms {
+    struct transform *transforms; /* (batch) */
+    uint32_t *labels;             /* (batch), as above */
+    uint32_t *partners;
+    float *shares;
 };
 
 /* -EINVAL where the training images do not fill one batch, -ENOMEM, -EAGAIN where there is no thread to be had. */
@@ -63,8 +72,16 @@ void loader_start_epoch(struct loader *loader, uint32_t epoch); /* from 0 */
 /* Step `step` of the epoch. */
 void loader_train_batch(struct loader *loader, uint64_t step, const struct loader_batch *ret_batch);
 
+void loader_train_transforms(struct loader *loader, uint64_t step,
+                             const struct loader_transforms *ret_batch);
+
 /* Returns the number of images written, batch or, in the last one, less. */
 uint32_t loader_validation_batch(struct loader *loader, uint64_t index,
                                  const struct loader_batch *ret_batch);
+uint32_t loader_validation_transforms(struct loader *loader, uint64_t index,
+                                      const struct loader_transforms *ret_batch);
+
+/* The pack's training images, which held-out ones are among, as they lie there. */
+struct image_set loader_images(const struct loader *loader);
 
 #endif

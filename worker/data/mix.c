@@ -46,14 +46,6 @@ double mix_beta(struct random_stream *stream, double alpha)
 
 /* ---- mixing ---- */
 
-/* One image of a batch. */
-struct mixed {
-    uint32_t index;
-    float *image;
-    float share;
-    struct mix_box box; /* CutMix */
-};
-
 static bool box_has(const struct mix_box *box, uint32_t x, uint32_t y)
 {
     return x >= box->left && x < box->right && y >= box->top && y < box->bottom;
@@ -78,30 +70,58 @@ struct mix_box mix_box_draw(struct random_stream *stream, double kept, uint32_t 
     return box;
 }
 
-static struct mixed mixed_draw(const struct mix_batch *batch, const struct mix_rules *rules,
-                               uint32_t index, bool cut)
+/* Images first .. first + count - 1 of a batch, reversed among themselves. */
+struct mix_range {
+    uint32_t first, count;
+    bool cut;
+};
+
+static struct mix_range range_of(const struct mix_rules *rules, uint32_t place, uint32_t count)
 {
-    const size_t elements = (size_t)batch->size * batch->size * batch->channels;
-    const uint64_t number = (uint64_t)rules->epoch << 32 | batch->numbers[index];
-    struct random_stream stream = random_stream_of(rules->seed, number, RANDOM_MIX);
-    struct mixed mixed = {.index = index, .image = batch->images + index * elements};
-    if (cut) {
-        mixed.box = mix_box_draw(&stream, mix_beta(&stream, rules->cutmix), batch->size);
-        const double area =
-            (double)(mixed.box.right - mixed.box.left) * (double)(mixed.box.bottom - mixed.box.top);
-        mixed.share = (float)(1 - area / ((double)batch->size * batch->size));
-    } else {
-        const double share = mix_beta(&stream, rules->mixup);
-        mixed.share = (float)fmax(share, 1 - share);
-    }
-    return mixed;
+    const uint32_t half = count / 2;
+    if (rules->mixup <= 0 || rules->cutmix <= 0)
+        return (struct mix_range){0, count, rules->cutmix > 0};
+    if (place < half)
+        return (struct mix_range){0, half, false};
+    return (struct mix_range){half, count - half, true};
 }
+
+struct mixing mix_draw(const struct mix_rules *rules, uint32_t place, uint32_t number,
+                       uint32_t count, uint32_t size)
+{
+    const struct mix_range range = range_of(rules, place, count);
+    struct mixing mixing = {.partner = 2 * range.first + range.count - 1 - place, .share = 1};
+    if (mixing.partner == place || (rules->mixup <= 0 && rules->cutmix <= 0)) {
+        mixing.partner = place;
+        return mixing;
+    }
+    struct random_stream stream =
+        random_stream_of(rules->seed, (uint64_t)rules->epoch << 32 | number, RANDOM_MIX);
+    if (!range.cut) {
+        const double share = mix_beta(&stream, rules->mixup);
+        mixing.kind = MIXING_MIXUP;
+        mixing.share = (float)fmax(share, 1 - share);
+        return mixing;
+    }
+    mixing.kind = MIXING_CUTMIX;
+    mixing.box = mix_box_draw(&stream, mix_beta(&stream, rules->cutmix), size);
+    const double area =
+        (double)(mixing.box.right - mixing.box.left) * (double)(mixing.box.bottom - mixing.box.top);
+    mixing.share = (float)(1 - area / ((double)size * size));
+    return mixing;
+}
+
+/* One image of a batch. */
+struct mixed {
+    float *image;
+    struct mixing mixing;
+};
 
 static void mix_pair(const struct mixed *a, const struct mixed *b, size_t elements)
 {
     float *restrict image_a = a->image;
     float *restrict image_b = b->image;
-    const float share_a = a->share, share_b = b->share;
+    const float share_a = a->mixing.share, share_b = b->mixing.share;
     for (size_t i = 0; i < elements; i++) {
         const float value_a = image_a[i], value_b = image_b[i];
         image_a[i] = share_a * value_a + (1 - share_a) * value_b;
@@ -114,7 +134,8 @@ static void cut_pair(const struct mixed *a, const struct mixed *b, uint32_t size
 {
     for (uint32_t y = 0; y < size; y++)
         for (uint32_t x = 0; x < size; x++) {
-            const bool a_takes = box_has(&a->box, x, y), b_takes = box_has(&b->box, x, y);
+            const bool a_takes = box_has(&a->mixing.box, x, y),
+                       b_takes = box_has(&b->mixing.box, x, y);
             const size_t first = ((size_t)y * size + x) * channels;
             for (size_t i = first; i < first + channels && (a_takes || b_takes); i++) {
                 const float value_a = a->image[i], value_b = b->image[i];
@@ -124,41 +145,27 @@ static void cut_pair(const struct mixed *a, const struct mixed *b, uint32_t size
         }
 }
 
-/* Images first .. first + count - 1, reversed among themselves. The middle one of an odd number is its own partner and
- * stays as it is. */
-static void mix_range(const struct mix_batch *batch, const struct mix_rules *rules, uint32_t first,
-                      uint32_t count, bool cut)
+static struct mixed mixed_at(const struct mix_batch *batch, const struct mix_rules *rules,
+                             uint32_t place)
 {
     const size_t elements = (size_t)batch->size * batch->size * batch->channels;
-    for (uint32_t i = 0; i < (count + 1) / 2; i++) {
-        const uint32_t one = first + i, other = first + count - 1 - i;
-        struct mixed a = mixed_draw(batch, rules, one, cut);
-        struct mixed b = mixed_draw(batch, rules, other, cut);
-        if (one == other)
-            a.share = b.share = 1;
-        else if (cut)
-            cut_pair(&a, &b, batch->size, batch->channels);
-        else
-            mix_pair(&a, &b, elements);
-        batch->partners[one] = batch->labels[other];
-        batch->partners[other] = batch->labels[one];
-        batch->shares[one] = a.share;
-        batch->shares[other] = b.share;
-    }
+    return (struct mixed){batch->images + place * elements,
+                          mix_draw(rules, place, batch->numbers[place], batch->count, batch->size)};
 }
 
 void mix_run(const struct mix_batch *batch, const struct mix_rules *rules)
 {
-    const uint32_t half = batch->count / 2;
-    if (rules->mixup > 0 && rules->cutmix > 0) {
-        mix_range(batch, rules, 0, half, false);
-        mix_range(batch, rules, half, batch->count - half, true);
-    } else if (rules->mixup > 0 || rules->cutmix > 0) {
-        mix_range(batch, rules, 0, batch->count, rules->cutmix > 0);
-    } else {
-        for (uint32_t i = 0; i < batch->count; i++) {
-            batch->partners[i] = batch->labels[i];
-            batch->shares[i] = 1;
-        }
+    const size_t elements = (size_t)batch->size * batch->size * batch->channels;
+    for (uint32_t i = 0; i < batch->count; i++) {
+        const struct mixed a = mixed_at(batch, rules, i);
+        batch->partners[i] = batch->labels[a.mixing.partner];
+        batch->shares[i] = a.mixing.share;
+        if (a.mixing.partner <= i)
+            continue; /* alone, or done with its partner */
+        const struct mixed b = mixed_at(batch, rules, a.mixing.partner);
+        if (a.mixing.kind == MIXING_CUTMIX)
+            cut_pair(&a, &b, batch->size, batch->channels);
+        else
+            mix_pair(&a, &b, elements);
     }
 }

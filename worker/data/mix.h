@@ -5,6 +5,7 @@
 #define WORKER_DATA_MIX_H
 
 #include "search/random.h"
+#include "search/transform.h"
 
 #include <stdint.h>
 
@@ -23,16 +24,15 @@ struct mix_rules {
     uint32_t epoch;
 };
 
-/* In place. With both off every image is its own partner. */
+/* What becomes of the image `number` at place `place` of a batch of `count` images of `size` pixels. */
+struct mixing mix_draw(const struct mix_rules *rules, uint32_t place, uint32_t number,
+                       uint32_t count, uint32_t size);
+
+/* Draws and applies, in place. With both off every image is its own partner. */
 void mix_run(const struct mix_batch *batch, const struct mix_rules *rules);
 
 /* Beta(alpha, alpha), alpha > 0: of two gamma variates (Marsaglia and Tsang 2000), Johnk's (1964) up to alpha 1. */
 double mix_beta(struct random_stream *stream, double alpha);
-
-/* Rows top .. bottom - 1 and columns left .. right - 1. */
-struct mix_box {
-    uint32_t left, top, right, bottom;
-};
 
 /* The part that the partner shows through: its side is sqrt(1 - kept) of the image's, its middle uniform, clipped. */
 struct mix_box mix_box_draw(struct random_stream *stream, double kept, uint32_t size);

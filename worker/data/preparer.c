@@ -52,6 +52,39 @@ void preparer_free(struct preparer *preparer)
     free(preparer);
 }
 
+/* ---- drawing ---- */
+
+void preparer_draw_plain(const struct preparer *preparer, uint32_t image,
+                         struct transform *ret_transform)
+{
+    *ret_transform = (struct transform){
+        .image = image, .shown = crop_whole(preparer->own_size), .mixing = {.share = 1}};
+}
+
+void preparer_draw(const struct preparer *preparer, const struct prepare_rules *rules,
+                   uint32_t image, struct transform *ret_transform)
+{
+    const struct recipe *recipe = rules->recipe;
+    const uint64_t number = (uint64_t)rules->epoch << 32 | image;
+    assert(recipe->randaugment_ops <= RANDAUGMENT_OPS_MAX);
+    preparer_draw_plain(preparer, image, ret_transform);
+    if (recipe->crop_area_min > 0 && recipe->crop_area_min < 1) {
+        struct random_stream stream = random_stream_of(rules->seed, number, RANDOM_CROP);
+        ret_transform->shown = crop_draw(&stream, recipe->crop_area_min, preparer->own_size);
+    }
+    if (recipe->flip || recipe->shift > 0)
+        ret_transform->moved = augmentation_draw(recipe, rules->seed, rules->epoch, image);
+    struct random_stream stream = random_stream_of(rules->seed, number, RANDOM_RANDAUGMENT);
+    for (uint32_t i = 0; i < recipe->randaugment_ops; i++) {
+        const struct randaugment_choice choice = randaugment_draw(&stream, preparer->size);
+        ret_transform->ops[i] =
+            randaugment_resolve(&choice, rules->randaugment_magnitude, preparer->size);
+    }
+    ret_transform->op_count = recipe->randaugment_ops;
+}
+
+/* ---- applying ---- */
+
 /* What is seen of image `image`, at the preparer's size: the pack's own bytes where that is all of it. */
 static const uint8_t *show_part(struct preparer *preparer, uint32_t image, const struct crop *part)
 {
@@ -63,24 +96,6 @@ static const uint8_t *show_part(struct preparer *preparer, uint32_t image, const
     return preparer->shown;
 }
 
-const uint8_t *preparer_plain(struct preparer *preparer, uint32_t image)
-{
-    const struct crop whole = crop_whole(preparer->own_size);
-    return show_part(preparer, image, &whole);
-}
-
-static const uint8_t *show_crop(struct preparer *preparer, const struct prepare_rules *rules,
-                                uint32_t image)
-{
-    const double area_min = rules->recipe->crop_area_min;
-    if (area_min <= 0 || area_min >= 1)
-        return preparer_plain(preparer, image);
-    struct random_stream stream =
-        random_stream_of(rules->seed, (uint64_t)rules->epoch << 32 | image, RANDOM_CROP);
-    const struct crop part = crop_draw(&stream, area_min, preparer->own_size);
-    return show_part(preparer, image, &part);
-}
-
 static void swap_buffers(struct preparer *preparer)
 {
     uint8_t *shown = preparer->shown;
@@ -88,41 +103,47 @@ static void swap_buffers(struct preparer *preparer)
     preparer->spare = shown;
 }
 
-static const uint8_t *flip_and_shift(struct preparer *preparer, const struct prepare_rules *rules,
-                                     uint32_t image, const uint8_t *pixels)
+static const uint8_t *flip_and_shift(struct preparer *preparer,
+                                     const struct augmentation *augmentation, const uint8_t *pixels)
 {
-    if (!rules->recipe->flip && rules->recipe->shift == 0)
+    if (augmentation_is_none(augmentation))
         return pixels;
-    const struct augmentation augmentation =
-        augmentation_draw(rules->recipe, rules->seed, rules->epoch, image);
-    if (augmentation_is_none(&augmentation))
-        return pixels;
-    augmentation_apply(&augmentation, preparer->size, preparer->channels, pixels, preparer->spare);
+    augmentation_apply(augmentation, preparer->size, preparer->channels, pixels, preparer->spare);
     swap_buffers(preparer);
     return preparer->shown;
 }
 
-static const uint8_t *distort(struct preparer *preparer, const struct prepare_rules *rules,
-                              uint32_t image, const uint8_t *pixels)
+static const uint8_t *distort(struct preparer *preparer, const struct transform *transform,
+                              const uint8_t *pixels)
 {
-    if (rules->recipe->randaugment_ops == 0)
+    if (transform->op_count == 0)
         return pixels;
     struct image shown = {preparer->shown, preparer->size, preparer->channels};
     if (pixels != preparer->shown)
         memcpy(preparer->shown, pixels, image_bytes(&shown));
-    struct random_stream stream =
-        random_stream_of(rules->seed, (uint64_t)rules->epoch << 32 | image, RANDOM_RANDAUGMENT);
-    for (uint32_t i = 0; i < rules->recipe->randaugment_ops; i++) {
-        const struct randaugment_choice choice = randaugment_draw(&stream, preparer->size);
-        randaugment_apply(&choice, rules->randaugment_magnitude, &shown, preparer->spare);
-    }
+    for (uint32_t i = 0; i < transform->op_count; i++)
+        randaugment_run(&transform->ops[i], &shown, preparer->spare);
     return preparer->shown;
+}
+
+const uint8_t *preparer_apply(struct preparer *preparer, const struct transform *transform)
+{
+    const uint8_t *pixels = show_part(preparer, transform->image, &transform->shown);
+    pixels = flip_and_shift(preparer, &transform->moved, pixels);
+    return distort(preparer, transform, pixels);
 }
 
 const uint8_t *preparer_train(struct preparer *preparer, const struct prepare_rules *rules,
                               uint32_t image)
 {
-    const uint8_t *pixels = show_crop(preparer, rules, image);
-    pixels = flip_and_shift(preparer, rules, image, pixels);
-    return distort(preparer, rules, image, pixels);
+    struct transform transform;
+    preparer_draw(preparer, rules, image, &transform);
+    return preparer_apply(preparer, &transform);
+}
+
+const uint8_t *preparer_plain(struct preparer *preparer, uint32_t image)
+{
+    struct transform transform;
+    preparer_draw_plain(preparer, image, &transform);
+    return preparer_apply(preparer, &transform);
 }

@@ -70,48 +70,101 @@ static uint32_t cleared_bits_of(double kept_bits)
     return BYTE_BITS - (uint32_t)fmin(fmax(kept_bits, 1), BYTE_BITS);
 }
 
-static void apply_tone(enum randaugment_op op, double strength, struct image *image,
-                       uint8_t *scratch)
+/* ---- from a choice to what is done to pixels ---- */
+
+static struct warp warp_of(enum randaugment_op op, double way, uint32_t size)
 {
-    if (op == RANDAUGMENT_AUTO_CONTRAST)
+    if (op == RANDAUGMENT_ROTATE)
+        return warp_rotation(way, size);
+    if (op == RANDAUGMENT_SHEAR_X)
+        return warp_shear_x(way);
+    if (op == RANDAUGMENT_SHEAR_Y)
+        return warp_shear_y(way);
+    return op == RANDAUGMENT_TRANSLATE_X ? warp_translation_x(way) : warp_translation_y(way);
+}
+
+struct transform_op randaugment_resolve(const struct randaugment_choice *choice, double magnitude,
+                                        uint32_t size)
+{
+    const double strength = randaugment_strength(choice->op, magnitude, size);
+    struct transform_op op = {.op = choice->op, .x = choice->x, .y = choice->y};
+    switch (choice->op) {
+    case RANDAUGMENT_ROTATE:
+    case RANDAUGMENT_SHEAR_X:
+    case RANDAUGMENT_SHEAR_Y:
+    case RANDAUGMENT_TRANSLATE_X:
+    case RANDAUGMENT_TRANSLATE_Y:
+        op.warp = warp_of(choice->op, choice->negative ? -strength : strength, size);
+        break;
+    case RANDAUGMENT_COLOR:
+    case RANDAUGMENT_CONTRAST:
+    case RANDAUGMENT_BRIGHTNESS:
+    case RANDAUGMENT_SHARPNESS:
+        op.factor = (float)strength;
+        break;
+    case RANDAUGMENT_POSTERIZE:
+        op.amount = cleared_bits_of(strength);
+        break;
+    case RANDAUGMENT_SOLARIZE:
+    case RANDAUGMENT_SOLARIZE_ADD:
+    case RANDAUGMENT_CUTOUT:
+        op.amount = (uint32_t)strength;
+        break;
+    case RANDAUGMENT_AUTO_CONTRAST:
+    case RANDAUGMENT_EQUALIZE:
+    case RANDAUGMENT_INVERT:
+    case RANDAUGMENT_OPS:
+        break;
+    }
+    return op;
+}
+
+static void run_tone(const struct transform_op *op, struct image *image, uint8_t *scratch)
+{
+    if (op->op == RANDAUGMENT_AUTO_CONTRAST)
         image_auto_contrast(image);
-    else if (op == RANDAUGMENT_EQUALIZE)
+    else if (op->op == RANDAUGMENT_EQUALIZE)
         image_equalize(image);
-    else if (op == RANDAUGMENT_INVERT)
+    else if (op->op == RANDAUGMENT_INVERT)
         image_invert(image);
-    else if (op == RANDAUGMENT_POSTERIZE)
-        image_posterize(image, cleared_bits_of(strength));
-    else if (op == RANDAUGMENT_SOLARIZE)
-        image_solarize(image, (uint32_t)strength);
-    else if (op == RANDAUGMENT_SOLARIZE_ADD)
-        image_solarize_add(image, (uint32_t)strength);
-    else if (op == RANDAUGMENT_COLOR)
-        image_color(image, (float)strength, scratch);
-    else if (op == RANDAUGMENT_CONTRAST)
-        image_contrast(image, (float)strength);
-    else if (op == RANDAUGMENT_BRIGHTNESS)
-        image_brightness(image, (float)strength);
-    else if (op == RANDAUGMENT_SHARPNESS)
-        image_sharpness(image, (float)strength, scratch);
+    else if (op->op == RANDAUGMENT_POSTERIZE)
+        image_posterize(image, op->amount);
+    else if (op->op == RANDAUGMENT_SOLARIZE)
+        image_solarize(image, op->amount);
+    else if (op->op == RANDAUGMENT_SOLARIZE_ADD)
+        image_solarize_add(image, op->amount);
+    else if (op->op == RANDAUGMENT_COLOR)
+        image_color(image, op->factor, scratch);
+    else if (op->op == RANDAUGMENT_CONTRAST)
+        image_contrast(image, op->factor);
+    else if (op->op == RANDAUGMENT_BRIGHTNESS)
+        image_brightness(image, op->factor);
+    else if (op->op == RANDAUGMENT_SHARPNESS)
+        image_sharpness(image, op->factor, scratch);
+}
+
+void randaugment_run(const struct transform_op *op, struct image *image, uint8_t *scratch)
+{
+    switch (op->op) {
+    case RANDAUGMENT_ROTATE:
+    case RANDAUGMENT_SHEAR_X:
+    case RANDAUGMENT_SHEAR_Y:
+    case RANDAUGMENT_TRANSLATE_X:
+    case RANDAUGMENT_TRANSLATE_Y:
+        image_warp(image, &op->warp, scratch);
+        break;
+    case RANDAUGMENT_CUTOUT:
+        image_cutout(image, op->x, op->y, op->amount);
+        break;
+    default:
+        run_tone(op, image, scratch);
+        break;
+    }
 }
 
 void randaugment_apply(const struct randaugment_choice *choice, double magnitude,
                        struct image *image, uint8_t *scratch)
 {
-    const double strength = randaugment_strength(choice->op, magnitude, image->size);
-    const double way = choice->negative ? -strength : strength;
-    if (choice->op == RANDAUGMENT_ROTATE)
-        image_rotate(image, way, scratch);
-    else if (choice->op == RANDAUGMENT_SHEAR_X)
-        image_shear_x(image, way, scratch);
-    else if (choice->op == RANDAUGMENT_SHEAR_Y)
-        image_shear_y(image, way, scratch);
-    else if (choice->op == RANDAUGMENT_TRANSLATE_X)
-        image_translate_x(image, way, scratch);
-    else if (choice->op == RANDAUGMENT_TRANSLATE_Y)
-        image_translate_y(image, way, scratch);
-    else if (choice->op == RANDAUGMENT_CUTOUT)
-        image_cutout(image, choice->x, choice->y, (uint32_t)strength);
-    else
-        apply_tone(choice->op, strength, image, scratch);
+    const struct transform_op op = randaugment_resolve(choice, magnitude, image->size);
+    randaugment_run(&op, image, scratch);
 }

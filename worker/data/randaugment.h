@@ -7,29 +7,6 @@
 #include "search/random.h"
 #include "worker/data/image.h"
 
-#include <stdbool.h>
-
-/* In google/automl's order. */
-enum randaugment_op {
-    RANDAUGMENT_AUTO_CONTRAST,
-    RANDAUGMENT_EQUALIZE,
-    RANDAUGMENT_INVERT,
-    RANDAUGMENT_ROTATE,
-    RANDAUGMENT_POSTERIZE,
-    RANDAUGMENT_SOLARIZE,
-    RANDAUGMENT_COLOR,
-    RANDAUGMENT_CONTRAST,
-    RANDAUGMENT_BRIGHTNESS,
-    RANDAUGMENT_SHARPNESS,
-    RANDAUGMENT_SHEAR_X,
-    RANDAUGMENT_SHEAR_Y,
-    RANDAUGMENT_TRANSLATE_X,
-    RANDAUGMENT_TRANSLATE_Y,
-    RANDAUGMENT_CUTOUT,
-    RANDAUGMENT_SOLARIZE_ADD,
-    RANDAUGMENT_OPS
-};
-
 /* The size whose pixels the strengths of Translate and Cutout are in. */
 enum { RANDAUGMENT_SIZE = 224 };
 
@@ -48,7 +25,12 @@ struct randaugment_choice randaugment_draw(struct random_stream *stream, uint32_
  * (SolarizeAdd), 0 for those without. Whole numbers where the reference has them. */
 double randaugment_strength(enum randaugment_op op, double magnitude, uint32_t size);
 
+/* The operation as a transform has it, for an image of `size` pixels. */
+struct transform_op randaugment_resolve(const struct randaugment_choice *choice, double magnitude,
+                                        uint32_t size);
 /* In place; `scratch` is as large as the image. */
+void randaugment_run(const struct transform_op *op, struct image *image, uint8_t *scratch);
+/* The two together. */
 void randaugment_apply(const struct randaugment_choice *choice, double magnitude,
                        struct image *image, uint8_t *scratch);
 

@@ -41,6 +41,11 @@ static void read_hex(const char *hex, uint8_t *ret_bytes, size_t count)
     }
 }
 
+static void move(struct image *image, struct warp warp, uint8_t *scratch)
+{
+    image_warp(image, &warp, scratch);
+}
+
 static void apply_by_name(const struct golden_row *row, struct image *image, uint8_t *scratch)
 {
     const char *op = row->op;
@@ -52,7 +57,7 @@ static void apply_by_name(const struct golden_row *row, struct image *image, uin
     else if (strcmp(op, "Invert") == 0)
         image_invert(image);
     else if (strcmp(op, "Rotate") == 0)
-        image_rotate(image, s, scratch);
+        move(image, warp_rotation(s, image->size), scratch);
     else if (strcmp(op, "Posterize") == 0)
         image_posterize(image, 8 - (uint32_t)s);
     else if (strcmp(op, "Solarize") == 0)
@@ -68,13 +73,13 @@ static void apply_by_name(const struct golden_row *row, struct image *image, uin
     else if (strcmp(op, "Sharpness") == 0)
         image_sharpness(image, (float)s, scratch);
     else if (strcmp(op, "ShearX") == 0)
-        image_shear_x(image, s, scratch);
+        move(image, warp_shear_x(s), scratch);
     else if (strcmp(op, "ShearY") == 0)
-        image_shear_y(image, s, scratch);
+        move(image, warp_shear_y(s), scratch);
     else if (strcmp(op, "TranslateX") == 0)
-        image_translate_x(image, s, scratch);
+        move(image, warp_translation_x(s), scratch);
     else if (strcmp(op, "TranslateY") == 0)
-        image_translate_y(image, s, scratch);
+        move(image, warp_translation_y(s), scratch);
     else if (strcmp(op, "Cutout") == 0)
         image_cutout(image, row->x, row->y, (uint32_t)s);
     else
@@ -242,21 +247,21 @@ static void test_moves_by_hand(void **state)
     uint8_t pixels[SIDE * SIDE], scratch[SIDE * SIDE];
     struct image image = {pixels, SIDE, 1};
     memcpy(pixels, original, sizeof pixels);
-    image_translate_x(&image, 1, scratch);
+    move(&image, warp_translation_x(1), scratch);
     check_grey(pixels,
                (const uint8_t[]){2, 3, 4, 128, 6, 7, 8, 128, 10, 11, 12, 128, 14, 15, 16, 128}, 16);
     memcpy(pixels, original, sizeof pixels);
-    image_translate_y(&image, -2, scratch);
+    move(&image, warp_translation_y(-2), scratch);
     check_grey(pixels,
                (const uint8_t[]){128, 128, 128, 128, 128, 128, 128, 128, 1, 2, 3, 4, 5, 6, 7, 8},
                16);
     memcpy(pixels, original, sizeof pixels);
-    image_shear_x(&image, 1, scratch);
+    move(&image, warp_shear_x(1), scratch);
     check_grey(pixels,
                (const uint8_t[]){1, 2, 3, 4, 6, 7, 8, 128, 11, 12, 128, 128, 16, 128, 128, 128},
                16);
     memcpy(pixels, original, sizeof pixels);
-    image_rotate(&image, 90, scratch);
+    move(&image, warp_rotation(90, image.size), scratch);
     check_grey(pixels, (const uint8_t[]){4, 8, 12, 16, 3, 7, 11, 15, 2, 6, 10, 14, 1, 5, 9, 13},
                16);
     memcpy(pixels, original, sizeof pixels);
@@ -278,7 +283,7 @@ static void test_quarter_turns_lose_nothing(void **state)
                 original[i] = (uint8_t)(i * 37 + i / 11);
             memcpy(pixels, original, image_bytes(&image));
             for (int turn = 0; turn < 4; turn++)
-                image_rotate(&image, turn % 2 ? 90 : -270, scratch);
+                move(&image, warp_rotation(turn % 2 ? 90 : -270, image.size), scratch);
             assert_memory_equal(pixels, original, image_bytes(&image));
         }
 }

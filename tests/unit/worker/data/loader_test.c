@@ -1,8 +1,6 @@
 /* The loader against a plain computation from the pack. */
-#include "tests/unit/worker/fixture.h"
+#include "tests/unit/worker/data/loading.h"
 #include "worker/data/augment.h"
-#include "worker/data/cache.h"
-#include "worker/data/loader.h"
 #include "worker/data/resize.h"
 
 #include <errno.h>
@@ -13,48 +11,6 @@
 #include <time.h>
 
 #include <cmocka.h>
-
-enum { SIZE = 6, PIXELS = SIZE * SIZE, BATCH = 8, TRAIN = 50, VALIDATION = 19, LARGE = 9 };
-enum { STEPS = TRAIN / BATCH, PIXELS_MAX = 16 * 16 };
-
-static const struct synthetic small = {
-    .size = SIZE, .classes = 4, .train_images = 80, .test_images = 4};
-
-struct loading {
-    struct pack *pack;
-    struct split split;
-    struct loader *loader;
-};
-
-static void loading_init(void **state, struct loading *loading, const struct recipe *recipe,
-                         uint32_t image_size, uint64_t seed)
-{
-    char path[FILE_PATH_SIZE];
-    fixture_path(*state, "small", path);
-    if (access(path, F_OK) < 0)
-        fixture_write_synthetic(*state, "small", &small);
-    struct source source;
-    struct error reason;
-    assert_int_equal(source_detect(path, "small", &source, NULL), 0);
-    assert_int_equal(cache_open(NULL, &source, &loading->pack, &reason, NULL), CACHE_PRIVATE);
-    struct split_request request = {pack_labels(loading->pack), 80, 4, 3, TRAIN, VALIDATION};
-    assert_int_equal(split_init(&loading->split, &request, NULL), 0);
-    struct loader_options options = {loading->pack, &loading->split, *recipe, image_size, seed,
-                                     false};
-    assert_int_equal(loader_new(&options, &loading->loader, NULL), 0);
-}
-
-static void loading_release(struct loading *loading)
-{
-    loader_free(loading->loader);
-    split_release(&loading->split);
-    pack_free(loading->pack);
-}
-
-static double normalised(const struct pack *pack, double pixel)
-{
-    return (pixel / 255 - pack_mean(pack)[0]) / pack_deviation(pack)[0];
-}
 
 /* A batch without mixing. */
 static void load_step(struct loader *loader, uint64_t step, float *images, uint32_t *labels)
@@ -69,7 +25,7 @@ static int find_image(const struct loading *loading, const float *image)
     for (uint32_t k = 0; k < TRAIN; k++) {
         const uint8_t *bytes = pack_image(loading->pack, loading->split.train[k]);
         int i = 0;
-        while (i < PIXELS && fabs(image[i] - normalised(loading->pack, bytes[i])) < 1e-5)
+        while (i < PIXELS && fabs(image[i] - loading_value(loading, bytes[i])) < 1e-5)
             i++;
         if (i == PIXELS)
             return (int)loading->split.train[k];
@@ -172,7 +128,7 @@ static void test_all_held_out_images_come_in_order_and_unaugmented(void **state)
             assert_true(shares[i] == 1);
             for (uint32_t p = 0; p < PIXELS; p++)
                 assert_true(fabs(images[i * PIXELS + p] -
-                                 normalised(loading.pack, pack_image(loading.pack, image)[p])) <
+                                 loading_value(&loading, pack_image(loading.pack, image)[p])) <
                             1e-5);
         }
     }
@@ -204,7 +160,7 @@ static void test_augmented_and_resized_values_equal_a_plain_computation(void **s
         for (uint32_t i = 0; i < TRAIN && !found; i++) {
             uint32_t p = 0;
             while (p < ELEMENTS &&
-                   fabs(images[i * ELEMENTS + p] - normalised(loading.pack, expected[p])) < 1e-5)
+                   fabs(images[i * ELEMENTS + p] - loading_value(&loading, expected[p])) < 1e-5)
                 p++;
             found = p == ELEMENTS;
         }
@@ -229,38 +185,6 @@ static void test_too_few_images_for_a_batch_are_refused(void **state)
 }
 
 /* ---- everything at once: the whole pipeline, with and without the thread ---- */
-
-/* Room for a batch at any size, and its hash. */
-struct filled {
-    float images[BATCH * PIXELS_MAX];
-    uint32_t labels[BATCH], partners[BATCH];
-    float shares[BATCH];
-};
-
-static const struct recipe everything = {.batch = BATCH,
-                                         .crop_area_min = 0.2,
-                                         .flip = true,
-                                         .shift = 2,
-                                         .randaugment_ops = 2,
-                                         .randaugment_magnitude = 9,
-                                         .mixup = 0.4,
-                                         .cutmix = 1};
-
-static void fill_train(struct loader *loader, uint64_t step, struct filled *filled)
-{
-    const struct loader_batch batch = {filled->images, filled->labels, filled->partners,
-                                       filled->shares};
-    memset(filled, 0, sizeof *filled);
-    loader_train_batch(loader, step, &batch);
-}
-
-static void fill_validation(struct loader *loader, uint64_t index, struct filled *filled)
-{
-    const struct loader_batch batch = {filled->images, filled->labels, filled->partners,
-                                       filled->shares};
-    memset(filled, 0, sizeof *filled);
-    loader_validation_batch(loader, index, &batch);
-}
 
 static struct loader *threaded_loader(const struct loading *loading, const struct recipe *recipe,
                                       uint32_t size, uint64_t seed)
