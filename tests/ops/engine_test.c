@@ -298,6 +298,60 @@ static void test_processors_have_no_clock_of_their_own(void **state)
     session_close(&session);
 }
 
+static void test_the_processor_is_a_device_without_memory_of_its_own(void **state)
+{
+    struct engine *engine = NULL;
+    struct device_info devices[2];
+    assert_int_equal(backend_devices(*state, NULL, devices, 2, NULL), 1);
+    assert_int_equal(backend_devices(*state, "cuda:0", devices, 2, NULL), -EINVAL);
+    assert_int_equal(engine_new_on(*state, "cpu", &engine, NULL), 0);
+    assert_int_equal(engine_device(engine, devices, NULL), 0);
+    assert_string_equal(devices[0].id, "cpu");
+    assert_string_equal(devices[0].uuid, "");
+    assert_int_equal(devices[0].memory_bytes, 0);
+    assert_int_equal(engine_memory_free(engine), 0);
+    engine_free(engine);
+}
+
+static int open_any(const char *name, struct device **ret_device, struct error *error)
+{
+    (void)name;
+    return backend_reference()->device_open(NULL, ret_device, error);
+}
+
+static int two_devices(const char *name, struct device_info *ret_devices, uint32_t max,
+                       struct error *error)
+{
+    static const struct device_info both[] = {{.id = "fake:0", .memory_bytes = 1000},
+                                              {.id = "fake:1", .memory_bytes = 2000}};
+    (void)error;
+    if (name) {
+        ret_devices[0] = both[name[5] - '0'];
+        return 1;
+    }
+    for (uint32_t i = 0; i < max && i < 2; i++)
+        ret_devices[i] = both[i];
+    return max < 2 ? (int)max : 2;
+}
+
+static void test_an_engine_says_which_device_it_was_opened_on(void **state)
+{
+    (void)state;
+    struct backend several = *backend_reference();
+    struct engine *engine = NULL;
+    struct device_info device;
+    several.device_open = open_any;
+    several.devices = two_devices;
+    assert_int_equal(engine_new_on(&several, "fake:1", &engine, NULL), 0);
+    assert_int_equal(engine_device(engine, &device, NULL), 0);
+    assert_int_equal(device.memory_bytes, 2000);
+    engine_free(engine);
+    assert_int_equal(engine_new(&several, &engine, NULL), 0);
+    assert_int_equal(engine_device(engine, &device, NULL), 0);
+    assert_int_equal(device.memory_bytes, 1000);
+    engine_free(engine);
+}
+
 static double quarter_second(struct program *program)
 {
     (void)program;
@@ -339,12 +393,15 @@ static int run_on(const struct backend *backend)
 
 int main(void)
 {
-    const struct CMUnitTest clocks[] = {
+    const struct CMUnitTest devices[] = {
         cmocka_unit_test_prestate(test_processors_have_no_clock_of_their_own,
                                   (void *)backend_reference()),
         cmocka_unit_test(test_a_device_clock_says_the_seconds_of_a_step),
+        cmocka_unit_test_prestate(test_the_processor_is_a_device_without_memory_of_its_own,
+                                  (void *)backend_reference()),
+        cmocka_unit_test(test_an_engine_says_which_device_it_was_opened_on),
     };
-    int failed = cmocka_run_group_tests_name("clocks", clocks, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("devices", devices, NULL, NULL);
     failed += run_on(backend_reference());
     if (backend_onednn())
         failed += run_on(backend_onednn());

@@ -455,6 +455,31 @@ static void test_a_plan_that_cannot_be_built_again_can_be_freed(void **state)
     session_close(&session);
 }
 
+static int (*write_of_backend)(struct program *, enum value_class, size_t, const float *);
+static int failure_of_writes;
+
+static int write_or_fail(struct program *program, enum value_class class, size_t parameter,
+                         const float *values)
+{
+    return failure_of_writes < 0 ? failure_of_writes
+                                 : write_of_backend(program, class, parameter, values);
+}
+
+static void test_a_device_that_fails_while_the_size_changes_is_eio(void **state)
+{
+    const struct plan_options options = full_options(OPTIMIZER_SGD);
+    struct backend backend = *(const struct backend *)*state;
+    struct error error = {{0}, {0}};
+    write_of_backend = backend.write;
+    backend.write = write_or_fail;
+    failure_of_writes = 0;
+    struct session session = session_open(&backend, &options);
+    failure_of_writes = -EIO;
+    assert_int_equal(plan_resize(session.plan, 14, 0.1, &error), -EIO);
+    assert_string_equal(error.message, "the weights could not be written");
+    session_close(&session);
+}
+
 /* What malloc has given out, after one round through the sizes and after forty. Where malloc is replaced (sanitizers) it is
  * always 0, and leaks are found by them. */
 static void test_many_resizes_do_not_grow(void **state)
@@ -496,6 +521,7 @@ static int run_on(const struct backend *backend)
         ON_BACKEND(test_a_resize_takes_the_new_dropout),
         ON_BACKEND(test_a_resize_that_does_not_fit_leaves_the_plan_as_it_was),
         ON_BACKEND(test_a_plan_that_cannot_be_built_again_can_be_freed),
+        ON_BACKEND(test_a_device_that_fails_while_the_size_changes_is_eio),
         ON_BACKEND(test_many_resizes_do_not_grow),
     };
     return cmocka_run_group_tests_name(backend_name(backend), tests, NULL, NULL);

@@ -49,6 +49,10 @@ struct backend {
     /* `name` is engine_new_on's. Processors have one device: device_is_cpu says whether it was meant. */
     int (*device_open)(const char *name, struct device **ret_device, struct error *error);
     void (*device_close)(struct device *device);
+    /* backend_devices and engine_memory_free; both NULL on processors. */
+    int (*devices)(const char *name, struct device_info *ret_devices, uint32_t max,
+                   struct error *error);
+    size_t (*memory_free)(const struct device *device);
     /* Parameters are not initialised: the engine writes them. `graph` outlives the program. One program at a time. */
     int (*compile)(struct device *device, const struct graph *graph,
                    const struct plan_options *options, struct program **ret_program,

@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,14 +24,6 @@ const char *backend_name(const struct backend *backend)
     return backend->name;
 }
 
-int device_is_cpu(const char *name, struct error *error)
-{
-    if (!name || strcmp(name, "cpu") == 0)
-        return 0;
-    return error_set(error, -EINVAL, "", "this backend runs on the processor, not on \"%.60s\"",
-                     name);
-}
-
 int engine_new_on(const struct backend *backend, const char *device, struct engine **ret_engine,
                   struct error *error)
 {
@@ -39,6 +32,8 @@ int engine_new_on(const struct backend *backend, const char *device, struct engi
     if (!engine)
         return error_set(error, -ENOMEM, "", "out of memory");
     engine->backend = backend;
+    if (device)
+        snprintf(engine->device_name, sizeof engine->device_name, "%s", device);
     int r = backend->device_open(device, &engine->device, error);
     if (r < 0) {
         free(engine);

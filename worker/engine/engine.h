@@ -6,6 +6,9 @@
  * arena), so that a later plan_new is fast. plan_step allocates nothing. One plan at a time per engine; an engine and its
  * plans belong to one thread.
  *
+ * A device may fail while it runs. Any function that uses it then gives -ENOMEM, where it had no memory left, or -EIO: the error
+ * stays for as long as the process lives, which should free what it has and end.
+ *
  * Tensors outside are float, images (N, H, W, C), convolution weights (out, in, k, k), depthwise (c, 1, k, k), linear
  * (out, in). Backends choose their own layouts inside. Padding is symmetric k/2 (torchvision's). */
 #ifndef WORKER_ENGINE_ENGINE_H
@@ -31,6 +34,25 @@ int engine_new_on(const struct backend *backend, const char *device, struct engi
 int engine_new(const struct backend *backend, struct engine **ret_engine,
                struct error *error) MUST_USE; /* device NULL */
 void engine_free(struct engine *engine);
+
+enum { DEVICE_NAME_SIZE = 64 /* of what engine_new_on takes */ };
+
+struct device_info {
+    char id[16];         /* "cpu", "cuda:0" */
+    char name[128];      /* "NVIDIA H200"; "" for the processor */
+    char uuid[48];       /* "GPU-..."; "" where it has none */
+    size_t memory_bytes; /* its own; 0 for the processor, which uses the machine's */
+};
+
+/* What engine_new_on could open: the device that `device` names, or all where it is NULL or names a kind ("cuda"). Writes at
+ * most `max` of them and gives how many were written, at least 1. -ENODEV where there is none, -EINVAL as engine_new_on. */
+int backend_devices(const struct backend *backend, const char *device,
+                    struct device_info *ret_devices, uint32_t max, struct error *error) MUST_USE;
+/* What the engine runs on. */
+int engine_device(const struct engine *engine, struct device_info *ret_device,
+                  struct error *error) MUST_USE;
+/* Bytes of the device's own memory that nobody uses now; 0 for the processor. */
+size_t engine_memory_free(const struct engine *engine);
 /* Plans that need more than this many bytes are refused with -ENOMEM; 0, as at first, sets no limit. Without one, a system
  * that overcommits memory finds out only while a plan runs. */
 void engine_limit_memory(struct engine *engine, size_t bytes_max);
@@ -86,8 +108,8 @@ int plan_evaluate(struct plan *plan, uint32_t count, struct batch_result *ret_re
 
 /* The same weights, optimizer state, averages and step count at another image size and dropout (progressive learning). Buffers
  * from plan_images before are gone, the new ones zero; the others stay. What the library has built for a size it finds again.
- * -EINVAL and -ENOMEM leave the plan as it was. -ENOTRECOVERABLE, where the old size could not be built again either: only
- * plan_free may follow. */
+ * -EINVAL and -ENOMEM leave the plan as it was. -ENOTRECOVERABLE, where the old size could not be built again either, and -EIO,
+ * where the device failed: only plan_free may follow. */
 int plan_resize(struct plan *plan, uint32_t image_size, double dropout,
                 struct error *error) MUST_USE;
 

@@ -9,6 +9,7 @@
 struct engine {
     const struct backend *backend;
     struct device *device;
+    char device_name[DEVICE_NAME_SIZE]; /* as it was asked for; "": not */
     bool has_plan;
 };
 

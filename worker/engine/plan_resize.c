@@ -63,11 +63,15 @@ static int program_build(struct plan *plan, float *state, struct error *error)
     struct engine *engine = plan->engine;
     int r = engine->backend->compile(engine->device, plan->graph, &plan->options, &plan->program,
                                      error);
-    if (r < 0) {
-        plan->program = NULL;
-        return r;
+    if (r == 0) {
+        r = state_move(plan, state, false);
+        if (r == 0)
+            return 0;
+        error_set(error, r, "", "the weights could not be written");
+        engine->backend->release(plan->program);
     }
-    return state_move(plan, state, false);
+    plan->program = NULL;
+    return r;
 }
 
 /* The plan gets what the resize holds, and the other way round. */
@@ -90,7 +94,8 @@ static int program_replace(struct plan *plan, struct resize *resize, struct erro
     size_t *bytes_needed = &plan->engine->device->bytes_needed;
     const size_t refused_bytes = *bytes_needed;
     resize_swap(plan, resize);
-    if (program_build(plan, resize->state, NULL) < 0)
+    const int restored = program_build(plan, resize->state, NULL);
+    if (restored < 0 && restored != -EIO)
         r = error_set(error, -ENOTRECOVERABLE, "",
                       "neither the new nor the old image size could be built");
     *bytes_needed = refused_bytes;
@@ -113,7 +118,9 @@ int plan_resize(struct plan *plan, uint32_t image_size, double dropout, struct e
     }
     r = resize_prepare(plan, &resize);
     if (r < 0)
-        error_set(error, r, "", "out of memory for another image size");
+        error_set(error, r, "",
+                  r == -ENOMEM ? "out of memory for another image size"
+                               : "the weights could not be read");
     else
         r = program_replace(plan, &resize, error);
     resize_release(&resize);
