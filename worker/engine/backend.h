@@ -27,7 +27,11 @@ struct program {
 
 /* One micro-batch. */
 struct part {
-    const float *images;      /* (images, size, size, channels) */
+    const float *images; /* (images, size, size, channels); NULL: to be made out of transforms */
+    /* Of the whole batch, for partners may lie in another part: (batch), of which those of this part start at batch_first. NULL
+     * where images are given. */
+    const struct transform *transforms;
+    uint32_t batch, batch_first;
     const uint32_t *labels;   /* (images) */
     const uint32_t *partners; /* (images), see plan_partners; NULL in evaluation */
     const float *shares;
@@ -71,6 +75,8 @@ struct backend {
     int (*write)(struct program *program, enum value_class class, size_t parameter,
                  const float *values);
     void (*poison)(struct program *program); /* see plan_poison */
+    /* engine_hold_images: `set` is copied, its bytes are not. NULL where the backend takes floats alone. */
+    int (*hold_images)(struct device *device, const struct image_set *set, struct error *error);
     /* Seconds that the last whole training step took on the device, by the device's own clock; NULL where it has none. */
     double (*seconds)(struct program *program);
 };

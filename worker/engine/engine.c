@@ -67,6 +67,21 @@ size_t engine_bytes_needed(const struct engine *engine)
     return engine->device->bytes_needed;
 }
 
+bool engine_takes_transforms(const struct engine *engine)
+{
+    return engine->backend->hold_images != NULL;
+}
+
+int engine_hold_images(struct engine *engine, const struct image_set *set, struct error *error)
+{
+    assert(engine_takes_transforms(engine) && !engine->has_plan);
+    engine->images = (struct image_set){0};
+    int r = engine->backend->hold_images(engine->device, set, error);
+    if (r == 0 && set)
+        engine->images = *set;
+    return r;
+}
+
 static int options_validate(const struct plan_options *options, struct error *error)
 {
     int r = architecture_validate(&options->architecture, error);
@@ -84,25 +99,44 @@ static int options_validate(const struct plan_options *options, struct error *er
     return 0;
 }
 
-static size_t image_floats(const struct plan_options *options)
+/* Floats of a batch of images, 0 where they are made of transforms. */
+static size_t image_floats(const struct plan *plan)
 {
+    const struct plan_options *options = &plan->options;
+    if (plan->engine->images.bytes)
+        return 0;
     const struct problem *problem = &options->problem;
     return (size_t)options->recipe.batch * problem->image_size * problem->image_size *
            problem->image_channels;
+}
+
+/* Of the set's first image as it is. */
+static struct transform *transforms_new(const struct image_set *set, uint32_t batch)
+{
+    struct transform *transforms = calloc(batch, sizeof *transforms);
+    for (uint32_t n = 0; transforms && n < batch; n++) {
+        transforms[n].shown = (struct crop){.width = set->size, .height = set->size};
+        transforms[n].mixing = (struct mixing){.partner = n, .share = 1};
+    }
+    return transforms;
 }
 
 static int plan_allocate(struct plan *plan, struct error *error)
 {
     const struct plan_options *options = &plan->options;
     const size_t batch = options->recipe.batch, classes = options->problem.classes;
-    plan->images = calloc(image_floats(options), sizeof *plan->images);
+    if (plan->engine->images.bytes)
+        plan->transforms = transforms_new(&plan->engine->images, options->recipe.batch);
+    else
+        plan->images = calloc(image_floats(plan), sizeof *plan->images);
     plan->labels = calloc(batch, sizeof *plan->labels);
     plan->partners = calloc(batch, sizeof *plan->partners);
     plan->shares = calloc(batch, sizeof *plan->shares);
     plan->logits = calloc(batch * classes, sizeof *plan->logits);
-    if (!plan->images || !plan->labels || !plan->partners || !plan->shares || !plan->logits)
+    if ((!plan->images && !plan->transforms) || !plan->labels || !plan->partners || !plan->shares ||
+        !plan->logits)
         return error_set(error, -ENOMEM, "", "the batch buffers need %zu bytes",
-                         (image_floats(options) + batch * (classes + 3)) * sizeof(float));
+                         (image_floats(plan) + batch * (classes + 3)) * sizeof(float));
     for (size_t n = 0; n < batch; n++)
         plan->shares[n] = 1.0f;
     return 0;
@@ -165,6 +199,10 @@ int plan_new(struct engine *engine, const struct plan_options *options, struct p
     int r = options_validate(options, error);
     if (r < 0)
         return r;
+    const struct image_set *images = &engine->images;
+    if (images->bytes && images->channels != options->problem.image_channels)
+        return error_set(error, -EINVAL, "", "images of %u channels are held, the plan is for %u",
+                         images->channels, options->problem.image_channels);
     struct plan *plan = calloc(1, sizeof *plan);
     if (!plan)
         return error_set(error, -ENOMEM, "", "out of memory");
@@ -190,6 +228,7 @@ void plan_free(struct plan *plan)
     graph_free(plan->graph);
     masks_release(&plan->masks);
     free(plan->images);
+    free(plan->transforms);
     free(plan->labels);
     free(plan->partners);
     free(plan->shares);
@@ -216,6 +255,11 @@ enum precision plan_precision(const struct plan *plan)
 float *plan_images(struct plan *plan)
 {
     return plan->images;
+}
+
+struct transform *plan_transforms(struct plan *plan)
+{
+    return plan->transforms;
 }
 
 uint32_t *plan_labels(struct plan *plan)

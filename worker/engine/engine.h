@@ -16,6 +16,7 @@
 
 #include "search/architecture.h"
 #include "search/recipe.h"
+#include "search/transform.h"
 
 struct engine;
 struct plan;
@@ -60,6 +61,15 @@ void engine_limit_memory(struct engine *engine, size_t bytes_max);
  * get so far. */
 size_t engine_bytes_needed(const struct engine *engine);
 
+/* Whether the backend can make batches itself, out of images that lie in its device's memory and transforms. */
+bool engine_takes_transforms(const struct engine *engine);
+/* Plans that are made from now on take transforms of this set instead of floats: plan_transforms. The set's bytes stay as they
+ * are until the next call or engine_free; those already held are not brought over again. They stay on the device from plan to
+ * plan where they fit beside what a plan needs, and are brought over batch by batch otherwise. NULL: floats again. Only where
+ * engine_takes_transforms, and without a plan. -ENOMEM, -EIO: nothing is held. */
+int engine_hold_images(struct engine *engine, const struct image_set *set,
+                       struct error *error) MUST_USE;
+
 struct plan_options {
     struct architecture architecture;
     struct problem problem;
@@ -79,9 +89,13 @@ size_t plan_bytes(const struct plan *plan);
 /* What the plan trains in: the recipe's precision, or PRECISION_F32 where the backend or the processor has no other. */
 enum precision plan_precision(const struct plan *plan);
 
-/* Input buffers of one batch, owned by the plan: images (batch, size, size, channels) as normalised floats, labels (batch). */
+/* Input buffers of one batch, owned by the plan: images (batch, size, size, channels) as normalised floats, labels (batch).
+ * Images are NULL where the plan takes transforms. */
 float *plan_images(struct plan *plan);
 uint32_t *plan_labels(struct plan *plan);
+/* Instead of images, where the engine held some when the plan was made: (batch), drawn for the plan's image size; at first the
+ * set's first image as it is. NULL otherwise. A partner is a place in the whole batch; in evaluation, before `count`. */
+struct transform *plan_transforms(struct plan *plan);
 
 /* Beside the labels: a second label of each image, and the share of the first (mixup, cutmix). A training step's target is
  * share * onehot(label) + (1 - share) * onehot(partner), smoothed; evaluation knows the labels only. (batch) each; shares are 1
@@ -107,8 +121,8 @@ double plan_step_seconds(const struct plan *plan);
 int plan_evaluate(struct plan *plan, uint32_t count, struct batch_result *ret_result) MUST_USE;
 
 /* The same weights, optimizer state, averages and step count at another image size and dropout (progressive learning). Buffers
- * from plan_images before are gone, the new ones zero; the others stay. What the library has built for a size it finds again.
- * -EINVAL and -ENOMEM leave the plan as it was. -ENOTRECOVERABLE, where the old size could not be built again either, and -EIO,
+ * from plan_images before are gone, the new ones zero; the others stay (transforms, too: of the old size). What the
+ * library has built for a size it finds again. -EINVAL and -ENOMEM leave the plan as it was. -ENOTRECOVERABLE, where the old size could not be built again either, and -EIO,
  * where the device failed: only plan_free may follow. */
 int plan_resize(struct plan *plan, uint32_t image_size, double dropout,
                 struct error *error) MUST_USE;

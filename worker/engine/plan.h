@@ -11,6 +11,7 @@ struct engine {
     struct device *device;
     char device_name[DEVICE_NAME_SIZE]; /* as it was asked for; "": not */
     bool has_plan;
+    struct image_set images; /* that plans take transforms of; bytes NULL: they take floats */
 };
 
 struct plan {
@@ -18,7 +19,10 @@ struct plan {
     struct plan_options options;
     struct graph *graph;
     struct program *program; /* NULL only where a resize failed for good */
-    float *images, *logits;  /* (batch, size, size, channels), (batch, classes) */
+    /* (batch, size, size, channels), or (batch) transforms: one of the two is NULL. */
+    float *images;
+    struct transform *transforms;
+    float *logits; /* (batch, classes) */
     uint32_t *labels, *partners;
     float *shares;      /* (batch), as the two before */
     struct masks masks; /* of the part that is trained on */

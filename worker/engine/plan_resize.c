@@ -48,10 +48,11 @@ static int resize_prepare(struct plan *plan, struct resize *resize)
 {
     const struct problem *problem = &resize->options.problem;
     const size_t pixels = (size_t)problem->image_size * problem->image_size;
-    resize->images = calloc(resize->options.recipe.batch * pixels * problem->image_channels,
-                            sizeof *resize->images);
+    if (!plan->transforms)
+        resize->images = calloc(resize->options.recipe.batch * pixels * problem->image_channels,
+                                sizeof *resize->images);
     resize->state = malloc(state_floats(plan) * sizeof *resize->state);
-    if (!resize->images || !resize->state)
+    if ((!plan->transforms && !resize->images) || !resize->state)
         return -ENOMEM;
     int r = graph_new(&resize->options.architecture, problem, &resize->graph);
     return r < 0 ? r : state_move(plan, resize->state, true);

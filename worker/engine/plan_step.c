@@ -12,7 +12,10 @@ static struct part part_at(const struct plan *plan, uint32_t index)
     const size_t first = (size_t)index * count;
     const size_t image =
         (size_t)problem->image_size * problem->image_size * problem->image_channels;
-    return (struct part){.images = plan->images + first * image,
+    return (struct part){.images = plan->images ? plan->images + first * image : NULL,
+                         .transforms = plan->transforms,
+                         .batch = plan->options.recipe.batch,
+                         .batch_first = index * count,
                          .labels = plan->labels + first,
                          .logits = plan->logits + first * problem->classes,
                          .count = count,
@@ -91,6 +94,7 @@ int plan_evaluate(struct plan *plan, uint32_t count, struct batch_result *ret_re
         struct batch_result result;
         if (part.count > count - done)
             part.count = count - done;
+        part.batch = count;
         int r = plan->engine->backend->infer(plan->program, &part, &result);
         if (r < 0)
             return r;
