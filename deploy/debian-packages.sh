@@ -27,7 +27,7 @@ build=(
     nettle-dev                              # SHA-256
     dataset-fashion-mnist
 )
-test=(libcmocka-dev clang-format clang-tidy ccache jq bsdutils)
+test=(g++ libcmocka-dev clang-format clang-tidy ccache jq bsdutils)
 
 wanted=("${build[@]}")
 list=no

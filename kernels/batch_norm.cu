@@ -1,8 +1,7 @@
 #include "kernels/batch_norm_body.h"
+#include "kernels/launch.cuh"
 
 #include <assert.h>
-#include <cuda_runtime.h>
-#include <errno.h>
 
 enum { FINISH_THREADS = NORM_FINISH_LANES * NORM_FINISH_PARTS };
 
@@ -144,11 +143,6 @@ static dim3 blocks_of(const struct norm_grid *grid)
     return dim3(grid->slices, grid->tiles);
 }
 
-static int launched(void)
-{
-    return cudaGetLastError() == cudaSuccess ? 0 : -EIO;
-}
-
 uint32_t batch_norm_slices(const struct batch_norm_shape *shape)
 {
     return norm_grid_of(shape).slices;
@@ -165,9 +159,8 @@ int batch_norm_statistics_launch(const struct batch_norm *norm,
 {
     const struct norm_grid grid = checked_grid_of(norm);
     assert(aligned(running->mean) && norm->partials);
-    statistics_kernel<<<blocks_of(&grid), BATCH_NORM_THREADS, 0, stream>>>(*norm, grid,
-                                                                           running->mean);
-    if (launched() < 0)
+    if (launch(statistics_kernel, blocks_of(&grid), BATCH_NORM_THREADS, 0, stream, *norm, grid,
+               running->mean) < 0)
         return -EIO;
     return batch_norm_statistics_finish_launch(norm, grid.slices, running, stream);
 }
@@ -177,17 +170,15 @@ int batch_norm_statistics_finish_launch(const struct batch_norm *norm, uint32_t 
                                         struct CUstream_st *stream)
 {
     assert(slices > 0 && norm->partials);
-    statistics_finish_kernel<<<norm_parts(norm->shape.channels, NORM_FINISH_LANES), FINISH_THREADS,
-                               0, stream>>>(*norm, slices, *running);
-    return launched();
+    return launch(statistics_finish_kernel, norm_parts(norm->shape.channels, NORM_FINISH_LANES),
+                  FINISH_THREADS, 0, stream, *norm, slices, *running);
 }
 
 int batch_norm_running_launch(const struct batch_norm *norm,
                               const struct batch_norm_running *running, struct CUstream_st *stream)
 {
-    running_kernel<<<norm_parts(norm->shape.channels, BATCH_NORM_THREADS), BATCH_NORM_THREADS, 0,
-                     stream>>>(*norm, *running);
-    return launched();
+    return launch(running_kernel, norm_parts(norm->shape.channels, BATCH_NORM_THREADS),
+                  BATCH_NORM_THREADS, 0, stream, *norm, *running);
 }
 
 int batch_norm_apply_launch(const struct batch_norm *norm, const struct batch_norm_output *output,
@@ -196,8 +187,8 @@ int batch_norm_apply_launch(const struct batch_norm *norm, const struct batch_no
     const struct norm_grid grid = checked_grid_of(norm);
     assert(aligned(output->residual) && aligned(output->ret_y) && aligned(output->gate));
     assert(output->ret_y != norm->x && output->ret_y != output->residual);
-    apply_kernel<<<blocks_of(&grid), BATCH_NORM_THREADS, 0, stream>>>(*norm, grid, *output);
-    return launched();
+    return launch(apply_kernel, blocks_of(&grid), BATCH_NORM_THREADS, 0, stream, *norm, grid,
+                  *output);
 }
 
 int batch_norm_pool_launch(const struct batch_norm *norm, const struct batch_norm_pool *pool,
@@ -205,9 +196,8 @@ int batch_norm_pool_launch(const struct batch_norm *norm, const struct batch_nor
 {
     const struct norm_grid grid = checked_grid_of(norm);
     assert(pool->ret_pooled);
-    pool_kernel<<<dim3(norm->shape.images, grid.tiles), BATCH_NORM_THREADS, 0, stream>>>(
-        *norm, grid, *pool);
-    return launched();
+    return launch(pool_kernel, dim3(norm->shape.images, grid.tiles), BATCH_NORM_THREADS, 0, stream,
+                  *norm, grid, *pool);
 }
 
 static struct norm_grid backward_grid_of(const struct batch_norm *norm,
@@ -225,9 +215,8 @@ int batch_norm_backward_sums_launch(const struct batch_norm *norm,
 {
     const struct norm_grid grid = backward_grid_of(norm, incoming);
     assert(norm->partials);
-    backward_sums_kernel<<<blocks_of(&grid), BATCH_NORM_THREADS, 0, stream>>>(*norm, grid,
-                                                                              *incoming);
-    return launched();
+    return launch(backward_sums_kernel, blocks_of(&grid), BATCH_NORM_THREADS, 0, stream, *norm,
+                  grid, *incoming);
 }
 
 int batch_norm_backward_finish_launch(const struct batch_norm *norm, uint32_t slices,
@@ -235,9 +224,8 @@ int batch_norm_backward_finish_launch(const struct batch_norm *norm, uint32_t sl
                                       struct CUstream_st *stream)
 {
     assert(slices > 0 && norm->partials && gradients->means);
-    backward_finish_kernel<<<norm_parts(norm->shape.channels, NORM_FINISH_LANES), FINISH_THREADS, 0,
-                             stream>>>(*norm, slices, *gradients);
-    return launched();
+    return launch(backward_finish_kernel, norm_parts(norm->shape.channels, NORM_FINISH_LANES),
+                  FINISH_THREADS, 0, stream, *norm, slices, *gradients);
 }
 
 int batch_norm_backward_apply_launch(const struct batch_norm *norm,
@@ -248,9 +236,8 @@ int batch_norm_backward_apply_launch(const struct batch_norm *norm,
     const struct norm_grid grid = backward_grid_of(norm, incoming);
     assert(aligned(gradients->ret_dx) && aligned(gradients->means));
     assert(gradients->ret_dx != norm->x && gradients->ret_dx != incoming->map);
-    backward_apply_kernel<<<blocks_of(&grid), BATCH_NORM_THREADS, 0, stream>>>(
-        *norm, grid, *incoming, *gradients);
-    return launched();
+    return launch(backward_apply_kernel, blocks_of(&grid), BATCH_NORM_THREADS, 0, stream, *norm,
+                  grid, *incoming, *gradients);
 }
 
 int batch_norm_backward_launch(const struct batch_norm *norm,

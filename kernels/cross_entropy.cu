@@ -1,9 +1,8 @@
 #include "kernels/cross_entropy_body.h"
+#include "kernels/launch.cuh"
 #include "kernels/tree.cuh"
 
 #include <assert.h>
-#include <cuda_runtime.h>
-#include <errno.h>
 
 /* peaks (CROSS_ENTROPY_THREADS) -> peaks[0], as tree_sum */
 __device__ static void peak_tree(struct peak *peaks)
@@ -56,9 +55,8 @@ int cross_entropy_launch(const struct cross_entropy_options *options,
     assert(options->count > 0 && options->classes > 0);
     assert(options->smoothing >= 0 && options->smoothing <= 1);
     assert(!loss->partners || loss->shares);
-    image_kernel<<<options->count, CROSS_ENTROPY_THREADS, 0, stream>>>(*options, *loss);
-    if (cudaGetLastError() != cudaSuccess)
+    if (launch(image_kernel, options->count, CROSS_ENTROPY_THREADS, 0, stream, *options, *loss) < 0)
         return -EIO;
-    sum_kernel<<<1, CROSS_ENTROPY_THREADS, 0, stream>>>(options->count, options->first, *loss);
-    return cudaGetLastError() == cudaSuccess ? 0 : -EIO;
+    return launch(sum_kernel, 1, CROSS_ENTROPY_THREADS, 0, stream, options->count, options->first,
+                  *loss);
 }

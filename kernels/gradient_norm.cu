@@ -1,9 +1,8 @@
 #include "kernels/gradient_norm_body.h"
+#include "kernels/launch.cuh"
 #include "kernels/tree.cuh"
 
 #include <assert.h>
-#include <cuda_runtime.h>
-#include <errno.h>
 
 /* gradients (count) -> partials (blocks) */
 __global__ static void __launch_bounds__(GRADIENT_NORM_THREADS)
@@ -35,11 +34,9 @@ int gradient_norm_launch(const struct gradient_norm *norm, struct step_control *
 {
     assert(norm->clip_norm > 0 && (uintptr_t)norm->gradients % sizeof(struct quad) == 0);
     const uint32_t blocks = gradient_norm_blocks(norm->count);
-    squares_kernel<<<blocks, GRADIENT_NORM_THREADS, 0, stream>>>(norm->gradients, norm->count,
-                                                                 norm->partials);
-    if (cudaGetLastError() != cudaSuccess)
+    if (launch(squares_kernel, blocks, GRADIENT_NORM_THREADS, 0, stream, norm->gradients,
+               norm->count, norm->partials) < 0)
         return -EIO;
-    decide_kernel<<<1, GRADIENT_NORM_THREADS, 0, stream>>>(norm->partials, blocks, norm->clip_norm,
-                                                           control);
-    return cudaGetLastError() == cudaSuccess ? 0 : -EIO;
+    return launch(decide_kernel, 1, GRADIENT_NORM_THREADS, 0, stream, norm->partials, blocks,
+                  norm->clip_norm, control);
 }

@@ -1,8 +1,7 @@
+#include "kernels/launch.cuh"
 #include "kernels/optimizer_body.h"
 
 #include <assert.h>
-#include <cuda_runtime.h>
-#include <errno.h>
 
 enum { THREADS = 256, BLOCKS_MAX = 4096 };
 
@@ -55,19 +54,16 @@ int optimizer_launch(enum optimizer_kind kind, const struct optimizer_arena *are
         return 0;
     switch (kind) {
     case OPTIMIZER_SGD:
-        optimizer_kernel<OPTIMIZER_SGD>
-            <<<blocks, THREADS, 0, stream>>>(*arena, *constants, control);
-        break;
+        return launch(optimizer_kernel<OPTIMIZER_SGD>, blocks, THREADS, 0, stream, *arena,
+                      *constants, control);
     case OPTIMIZER_RMSPROP:
-        optimizer_kernel<OPTIMIZER_RMSPROP>
-            <<<blocks, THREADS, 0, stream>>>(*arena, *constants, control);
-        break;
+        return launch(optimizer_kernel<OPTIMIZER_RMSPROP>, blocks, THREADS, 0, stream, *arena,
+                      *constants, control);
     case OPTIMIZER_ADAMW:
-        optimizer_kernel<OPTIMIZER_ADAMW>
-            <<<blocks, THREADS, 0, stream>>>(*arena, *constants, control);
         break;
     }
-    return cudaGetLastError() == cudaSuccess ? 0 : -EIO;
+    return launch(optimizer_kernel<OPTIMIZER_ADAMW>, blocks, THREADS, 0, stream, *arena, *constants,
+                  control);
 }
 
 int halves_launch(const float *values, uint16_t *ret_halves, size_t count,
@@ -76,6 +72,5 @@ int halves_launch(const float *values, uint16_t *ret_halves, size_t count,
     assert(aligned(values) && aligned(ret_halves));
     if (count == 0)
         return 0;
-    halves_kernel<<<blocks_for(count), THREADS, 0, stream>>>(values, ret_halves, count);
-    return cudaGetLastError() == cudaSuccess ? 0 : -EIO;
+    return launch(halves_kernel, blocks_for(count), THREADS, 0, stream, values, ret_halves, count);
 }

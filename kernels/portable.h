@@ -1,5 +1,5 @@
-/* What lets a kernel's body be compiled twice: by nvcc for the device, and by a C compiler for tests that run its index
- * arithmetic, its order of sums and its rounding where there is no device. Headers named *_body.h are written on this. */
+/* What lets a kernel be compiled twice: by nvcc for the device, and by the ordinary compiler for the emulator of tests/emulator,
+ * which runs it where there is no device. Headers named *_body.h are written on this. */
 #ifndef KERNELS_PORTABLE_H
 #define KERNELS_PORTABLE_H
 

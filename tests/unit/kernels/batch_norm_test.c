@@ -1,5 +1,6 @@
+#include "kernels/batch_norm.h"
 #include "tests/unit/kernels/array.h"
-#include "tests/unit/kernels/runner.h"
+#include "tests/unit/kernels/device_array.h"
 #include "worker/engine/reference/ops.h"
 
 #include "kernels/portable.h"
@@ -18,6 +19,114 @@
 static const struct batch_norm_shape SHAPES[] = {{1, 1, 8},    {2, 9, 8},     {3, 49, 24},
                                                  {1, 7, 256},  {5, 13, 264},  {2, 25, 520},
                                                  {7, 121, 48}, {3, 5000, 16}, {40, 4096, 8}};
+
+/* The layer on the device. */
+struct norm_mirror {
+    struct batch_norm there;
+    void *x, *scale, *shift;
+};
+
+static struct norm_mirror norm_new(const struct batch_norm *norm)
+{
+    struct norm_mirror mirrored = {*norm, device_array_mirror(norm->x),
+                                   device_array_mirror(norm->scale),
+                                   device_array_mirror(norm->shift)};
+    mirrored.there.x = mirrored.x;
+    mirrored.there.scale = mirrored.scale;
+    mirrored.there.shift = mirrored.shift;
+    mirrored.there.mean = device_array_mirror(norm->mean);
+    mirrored.there.inverse = device_array_mirror(norm->inverse);
+    mirrored.there.partials =
+        device_array_new(batch_norm_partials(&norm->shape) * sizeof *norm->partials);
+    return mirrored;
+}
+
+static void norm_free(const struct norm_mirror *mirrored, const struct batch_norm *norm)
+{
+    device_array_bring_back(mirrored->there.mean, norm->mean);
+    device_array_bring_back(mirrored->there.inverse, norm->inverse);
+    device_array_free(mirrored->there.partials);
+    device_array_free(mirrored->x);
+    device_array_free(mirrored->scale);
+    device_array_free(mirrored->shift);
+}
+
+static void running_run(const struct batch_norm *norm, const struct batch_norm_running *running,
+                        int (*launch)(const struct batch_norm *, const struct batch_norm_running *,
+                                      struct CUstream_st *))
+{
+    const struct norm_mirror mirrored = norm_new(norm);
+    struct batch_norm_running there = *running;
+    there.mean = device_array_mirror(running->mean);
+    there.variance = device_array_mirror(running->variance);
+    assert_int_equal(launch(&mirrored.there, &there, NULL), 0);
+    device_array_bring_back(there.mean, running->mean);
+    device_array_bring_back(there.variance, running->variance);
+    norm_free(&mirrored, norm);
+}
+
+static void run_norm_statistics(const struct batch_norm *norm,
+                                const struct batch_norm_running *running)
+{
+    running_run(norm, running, batch_norm_statistics_launch);
+}
+
+static void run_norm_running(const struct batch_norm *norm,
+                             const struct batch_norm_running *running)
+{
+    running_run(norm, running, batch_norm_running_launch);
+}
+
+static void run_norm_apply(const struct batch_norm *norm, const struct batch_norm_output *output)
+{
+    const struct norm_mirror mirrored = norm_new(norm);
+    void *branch = device_array_mirror(output->branch),
+         *residual = device_array_mirror(output->residual);
+    void *gate = device_array_mirror(output->gate);
+    const struct batch_norm_output there = {branch, gate, residual,
+                                            device_array_mirror(output->ret_y)};
+    assert_int_equal(batch_norm_apply_launch(&mirrored.there, &there, NULL), 0);
+    device_array_bring_back(there.ret_y, output->ret_y);
+    norm_free(&mirrored, norm);
+    device_array_free(branch);
+    device_array_free(gate);
+    device_array_free(residual);
+}
+
+static void run_norm_pool(const struct batch_norm *norm, const struct batch_norm_pool *pool)
+{
+    const struct norm_mirror mirrored = norm_new(norm);
+    void *features = device_array_mirror(pool->features);
+    const struct batch_norm_pool there = {features, device_array_mirror(pool->ret_pooled)};
+    assert_int_equal(batch_norm_pool_launch(&mirrored.there, &there, NULL), 0);
+    device_array_bring_back(there.ret_pooled, pool->ret_pooled);
+    norm_free(&mirrored, norm);
+    device_array_free(features);
+}
+
+static void run_norm_backward(const struct batch_norm *norm,
+                              const struct batch_norm_incoming *incoming,
+                              const struct batch_norm_gradients *gradients)
+{
+    const struct norm_mirror mirrored = norm_new(norm);
+    struct batch_norm_gradients there = *gradients;
+    void *map = device_array_mirror(incoming->map), *branch = device_array_mirror(incoming->branch);
+    void *gate = device_array_mirror(incoming->gate), *added = device_array_mirror(incoming->added);
+    void *features = device_array_mirror(incoming->features);
+    const struct batch_norm_incoming read = {map, branch, gate, added, features};
+    there.dscale = device_array_mirror(gradients->dscale);
+    there.dshift = device_array_mirror(gradients->dshift);
+    there.ret_dx = device_array_mirror(gradients->ret_dx);
+    there.means = device_array_new((size_t)2 * norm->shape.channels * sizeof(float));
+    assert_int_equal(batch_norm_backward_launch(&mirrored.there, &read, &there, NULL), 0);
+    device_array_bring_back(there.dscale, gradients->dscale);
+    device_array_bring_back(there.dshift, gradients->dshift);
+    device_array_bring_back(there.ret_dx, gradients->ret_dx);
+    norm_free(&mirrored, norm);
+    void *all[] = {there.means, map, branch, gate, added, features};
+    for (size_t i = 0; i < ARRAY_LENGTH(all); i++)
+        device_array_free(all[i]);
+}
 
 static size_t rows_of(const struct batch_norm_shape *shape)
 {
@@ -221,7 +330,7 @@ static void apply_compare(const struct batch_norm_shape *shape, bool silu, bool 
     multiply(shape, branch, gate, expected);
     for (size_t i = 0; residual && i < count; i++)
         expected[i] += float_of_bfloat(residual[i]);
-    map_compare(output.ret_y, expected, count, 1e-5 + 4 * runner_silu_tolerance());
+    map_compare(output.ret_y, expected, count, 1e-5 + 4 * platform_silu_tolerance());
     array_free(normal);
     array_free(expected);
     array_free(output.ret_y);
@@ -288,7 +397,7 @@ static void backward_check(const struct layer *layer, const struct batch_norm_in
         first ? array_zeros(channels) : array_copy(before, channels)};
     backward_expect(layer, dy, &expected);
     /* errors of single terms add up at random, those of tanh all one way at worst */
-    const double rows = (double)rows_of(shape), silu_off = runner_silu_tolerance();
+    const double rows = (double)rows_of(shape), silu_off = platform_silu_tolerance();
     array_assert_close(got.dscale, expected.dscale, channels,
                        1e-5 * sqrt(rows) + 4 * silu_off * rows);
     array_assert_close(got.dshift, expected.dshift, channels,
@@ -376,7 +485,7 @@ static void pool_compare(const struct batch_norm_shape *shape, bool dropout)
     mean_forward(&map, active, expected);
     for (size_t i = 0; features && i < pooled; i++)
         expected[i] *= features[i];
-    array_assert_close(pool.ret_pooled, expected, pooled, 5e-6 + 4 * runner_silu_tolerance());
+    array_assert_close(pool.ret_pooled, expected, pooled, 5e-6 + 4 * platform_silu_tolerance());
     float *all[] = {features, normal, active, expected, pool.ret_pooled};
     for (size_t i = 0; i < ARRAY_LENGTH(all); i++)
         array_free(all[i]);
@@ -392,15 +501,18 @@ static void test_pooling_equals_the_reference(void **state)
     }
 }
 
-int main(void)
+static int run_all(const char *name)
 {
-    if (!runner_ready())
-        return RUNNER_SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_statistics_equal_the_reference),
         cmocka_unit_test(test_apply_equals_the_reference),
         cmocka_unit_test(test_backward_equals_the_reference),
         cmocka_unit_test(test_backward_takes_a_gate_and_what_is_added),
         cmocka_unit_test(test_pooling_equals_the_reference)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return device_array_main(run_all);
 }

@@ -1,5 +1,6 @@
+#include "kernels/gradient_norm.h"
 #include "tests/unit/kernels/array.h"
-#include "tests/unit/kernels/runner.h"
+#include "tests/unit/kernels/device_array.h"
 #include "worker/engine/optimizer.h"
 
 #include <math.h>
@@ -9,6 +10,20 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+static void run_gradient_norm(const struct gradient_norm *norm, struct step_control *control)
+{
+    struct gradient_norm there = *norm;
+    float *gradients = device_array_mirror(norm->gradients);
+    struct step_control *device_control = device_array_of(control, sizeof *control);
+    there.gradients = gradients;
+    there.partials = device_array_new(GRADIENT_NORM_BLOCKS_MAX * sizeof *there.partials);
+    assert_int_equal(gradient_norm_launch(&there, device_control, NULL), 0);
+    device_array_read(device_control, control, sizeof *control);
+    device_array_free(device_control);
+    device_array_free(there.partials);
+    device_array_free(gradients);
+}
 
 static struct step_control norm_of(const float *gradients, size_t count, double clip_norm)
 {
@@ -79,14 +94,17 @@ static void test_the_same_gradients_have_the_same_bits(void **state)
     array_free(gradients);
 }
 
-int main(void)
+static int run_all(const char *name)
 {
-    if (!runner_ready())
-        return RUNNER_SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_norm_and_clip_equal_the_reference),
         cmocka_unit_test(test_squares_beyond_a_float_are_no_overflow),
         cmocka_unit_test(test_a_norm_that_is_not_finite_is_refused),
         cmocka_unit_test(test_the_same_gradients_have_the_same_bits)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return device_array_main(run_all);
 }

@@ -1,5 +1,7 @@
+#include "kernels/gradient_norm.h"
+#include "kernels/optimizer.h"
 #include "tests/unit/kernels/array.h"
-#include "tests/unit/kernels/runner.h"
+#include "tests/unit/kernels/device_array.h"
 #include "worker/engine/optimizer.h"
 
 #include "kernels/portable.h"
@@ -16,6 +18,53 @@ static const struct sizes {
     size_t total, count, decayed;
 } SIZES[] = {{1, 1, 1},          {3, 2, 1},          {7, 7, 0},          {8, 8, 8},
              {1031, 1030, 1029}, {5003, 4098, 3001}, {5000, 4096, 4096}, {70001, 66666, 50002}};
+
+/* Leaves it as control's clip. */
+static void run_gradient_norm(const struct gradient_norm *norm, struct step_control *control)
+{
+    struct gradient_norm there = *norm;
+    float *gradients = device_array_mirror(norm->gradients);
+    struct step_control *device_control = device_array_of(control, sizeof *control);
+    there.gradients = gradients;
+    there.partials = device_array_new(GRADIENT_NORM_BLOCKS_MAX * sizeof *there.partials);
+    assert_int_equal(gradient_norm_launch(&there, device_control, NULL), 0);
+    device_array_read(device_control, control, sizeof *control);
+    device_array_free(device_control);
+    device_array_free(there.partials);
+    device_array_free(gradients);
+}
+
+static void run_optimizer(enum optimizer_kind kind, const struct optimizer_arena *arena,
+                          const struct optimizer_constants *constants,
+                          const struct step_control *control)
+{
+    struct optimizer_arena there = *arena;
+    float *gradients = device_array_mirror(arena->gradients);
+    struct step_control *device_control = device_array_of(control, sizeof *control);
+    there.values = device_array_mirror(arena->values);
+    there.gradients = gradients;
+    there.states[0] = device_array_mirror(arena->states[0]);
+    there.states[1] = device_array_mirror(arena->states[1]);
+    there.averages = device_array_mirror(arena->averages);
+    there.halves = device_array_mirror(arena->halves);
+    assert_int_equal(optimizer_launch(kind, &there, constants, device_control, NULL), 0);
+    device_array_bring_back(there.values, arena->values);
+    device_array_bring_back(there.states[0], arena->states[0]);
+    device_array_bring_back(there.states[1], arena->states[1]);
+    device_array_bring_back(there.averages, arena->averages);
+    device_array_bring_back(there.halves, arena->halves);
+    device_array_free(gradients);
+    device_array_free(device_control);
+}
+
+static void run_halves(const float *values, uint16_t *ret_halves, size_t count)
+{
+    float *there = device_array_mirror(values);
+    uint16_t *halves = device_array_mirror(ret_halves);
+    assert_int_equal(halves_launch(there, halves, count, NULL), 0);
+    device_array_bring_back(halves, ret_halves);
+    device_array_free(there);
+}
 
 /* Values, states and averages of one side. */
 struct side {
@@ -187,12 +236,15 @@ static void test_halves_are_rounded_to_nearest_even(void **state)
     array_free(values);
 }
 
-int main(void)
+static int run_all(const char *name)
 {
-    if (!runner_ready())
-        return RUNNER_SKIPPED;
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps_equal_the_reference),
                                        cmocka_unit_test(test_a_refused_step_changes_nothing),
                                        cmocka_unit_test(test_halves_are_rounded_to_nearest_even)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests_name(name, tests, NULL, NULL);
+}
+
+int main(void)
+{
+    return device_array_main(run_all);
 }
