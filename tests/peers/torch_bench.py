@@ -4,7 +4,7 @@
 usage: torch_bench.py [--network NAME] [--size N] [--batch N] [--seconds S] [--threads N] [--precision f32|bf16]
                       [--format nchw|channels_last] [--flush-denormal] [--compile] [--count]
 
-NAME: archscout-reference, efficientnetv2-b0, efficientnet-b0 (search/preset.c, ten classes). Steps of SGD with Nesterov momentum
+NAME: archscout-reference, efficientnetv2-b0, efficientnetv2-s, efficientnet-b0 (search/preset.c, ten classes). Steps of SGD with Nesterov momentum
 for S seconds after two that do not count. bf16 is torch.autocast. --count prints parameters instead, to compare networks.
 """
 import argparse
@@ -23,6 +23,8 @@ NETWORKS = {
     "efficientnet-b0": (2, 32, 1280, [("mb", 1, 3, 1, 1, 16), ("mb", 2, 3, 2, 6, 24), ("mb", 2, 5, 2, 6, 40),
                                       ("mb", 3, 3, 2, 6, 80), ("mb", 3, 5, 1, 6, 112), ("mb", 4, 5, 2, 6, 192),
                                       ("mb", 1, 3, 1, 6, 320)]),
+    "efficientnetv2-s": (2, 24, 1280, [("fused", 2, 3, 1, 1, 24), ("fused", 4, 3, 2, 4, 48), ("fused", 4, 3, 2, 4, 64),
+                                       ("mb", 6, 3, 2, 4, 128), ("mb", 9, 3, 1, 6, 160), ("mb", 15, 3, 2, 6, 256)]),
 }
 CLASSES = 10
 
@@ -64,14 +66,14 @@ class Block(nn.Module):
         return x + y if self.residual else y
 
 
-def network(name):
+def network(name, classes=CLASSES):
     stem_stride, channels, head, stages = NETWORKS[name]
     parts = [convolution(3, channels, 3, stem_stride)]
     for kind, layers, kernel, stride, expansion, outputs in stages:
         for layer in range(layers):
             parts.append(Block(kind, channels, outputs, kernel, stride if layer == 0 else 1, expansion))
             channels = outputs
-    parts += [convolution(channels, head, 1, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(head, CLASSES)]
+    parts += [convolution(channels, head, 1, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(head, classes)]
     return nn.Sequential(*parts)
 
 
