@@ -18,6 +18,7 @@ struct step_control {
     float clip;                       /* factor of the gradients; gradient_norm_launch writes it */
     float norm;                       /* of the gradients; gradient_norm_launch writes it */
     uint32_t refused; /* STEP_ bits, set by kernels; not 0: the optimizer does nothing */
+    uint64_t step;    /* number of this one, from 0 */
 };
 
 struct step_rates {
@@ -36,6 +37,7 @@ static inline struct step_control step_control_of(const struct step_rates *rates
     control.inverse_second = (float)(1.0 / sqrt(1.0 - pow(rates->decay, t + 1)));
     control.average_share = (float)(1.0 - fmin(rates->ema_decay, (1.0 + t) / (10.0 + t)));
     control.clip = 1.0f;
+    control.step = rates->step;
     return control;
 }
 
