@@ -53,7 +53,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
     struct machine *machine = machine_enter();
     struct CUstream_st *here = stream_of(machine, stream);
     if (here->capture) {
-        event->capture = here->capture;
+        event->capture = here->capture->capture;
         event->recorded = true;
         event->stream = here->id;
         return machine_leave(machine, cudaSuccess);
@@ -66,24 +66,33 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
     const cudaError_t error = stream_add(machine, stream, operation);
     if (error == cudaSuccess && machine->broken == cudaSuccess) {
         event->recorded = true;
-        event->capture = NULL;
+        event->capture = 0;
         event->stream = here->id;
         event->ticket = here->issued;
     }
     return machine_leave(machine, error);
 }
 
+static struct CUgraph_st *capture_numbered(const struct machine *machine, uint64_t capture)
+{
+    for (const struct CUstream_st *stream = machine->streams; stream; stream = stream->next)
+        if (stream->capture && stream->capture->capture == capture)
+            return stream->capture;
+    return NULL;
+}
+
 /* The stream joins the capture, or waits for one that has joined it. */
 static cudaError_t wait_captured(struct machine *machine, struct CUstream_st *stream,
                                  const struct CUevent_st *event)
 {
-    if (stream->capture && stream->capture != event->capture)
+    struct CUgraph_st *capture = capture_numbered(machine, event->capture);
+    if (!capture)
+        return cudaErrorInvalidValue;
+    if (stream->capture && stream->capture != capture)
         return cudaErrorStreamCaptureIsolation;
-    if (!stream->capture && event->capture->invalid)
-        return cudaErrorStreamCaptureInvalidated;
     if (!stream->capture)
         stream->joined = false;
-    stream->capture = event->capture;
+    stream->capture = capture;
     for (struct CUstream_st *other = machine->streams; other; other = other->next)
         if (other->id == event->stream && other != stream)
             other->joined = true;
@@ -119,7 +128,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 static cudaError_t event_run(struct machine *machine, const struct CUevent_st *event)
 {
     if (event->capture)
-        return machine->captures > 0 ? machine_not_capturing(machine) : cudaErrorInvalidValue;
+        return cudaErrorInvalidValue;
     if (event->recorded)
         stream_run_until(machine, event->stream, event->ticket);
     return cudaSuccess;

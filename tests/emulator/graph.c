@@ -18,21 +18,31 @@ void exec_release(struct CUgraphExec_st *exec)
     free(exec);
 }
 
+cudaError_t capture_spoil(const struct CUstream_st *stream)
+{
+    if (!stream->capture)
+        return cudaSuccess;
+    stream->capture->invalid = true;
+    return cudaErrorStreamCaptureUnsupported;
+}
+
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode)
 {
     struct machine *machine = machine_enter();
     if (!stream || mode > cudaStreamCaptureModeRelaxed)
         return machine_leave(machine, cudaErrorStreamCaptureUnsupported);
     if (stream->capture)
-        return machine_leave(machine, machine_not_capturing(machine));
+        return machine_leave(machine, capture_spoil(stream));
     struct CUgraph_st *graph = calloc(1, sizeof *graph);
     if (!graph)
         return machine_leave(machine, cudaErrorMemoryAllocation);
     graph->holders = 1;
+    graph->capture = ++machine->capture_count;
     graph->origin = stream;
+    graph->mode = mode;
+    graph->thread = pthread_self();
     stream->capture = graph;
     stream->joined = true;
-    machine->captures++;
     return machine_leave(machine, cudaSuccess);
 }
 
@@ -46,7 +56,6 @@ static bool capture_end(struct machine *machine, const struct CUgraph_st *graph)
         joined = joined && stream->joined;
         stream->capture = NULL;
     }
-    machine->captures--;
     return joined;
 }
 

@@ -72,14 +72,20 @@ int current_device(void)
     return device;
 }
 
+static bool capture_forbids(const struct CUgraph_st *capture)
+{
+    return capture->mode == cudaStreamCaptureModeGlobal ||
+           (capture->mode == cudaStreamCaptureModeThreadLocal &&
+            pthread_equal(capture->thread, pthread_self()));
+}
+
 cudaError_t machine_not_capturing(struct machine *machine)
 {
-    if (machine->captures == 0)
-        return cudaSuccess;
+    cudaError_t error = cudaSuccess;
     for (struct CUstream_st *stream = machine->streams; stream; stream = stream->next)
-        if (stream->capture)
-            stream->capture->invalid = true;
-    return cudaErrorStreamCaptureUnsupported;
+        if (stream->capture && capture_forbids(stream->capture))
+            error = capture_spoil(stream);
+    return error;
 }
 
 void emulator_set_order(enum emulator_order order)

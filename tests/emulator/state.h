@@ -5,6 +5,7 @@
 #include "tests/emulator/emulator.h"
 #include "tests/emulator/grid.h"
 
+#include <pthread.h>
 #include <stdbool.h>
 
 enum { COMPLAINT_SIZE = 240, FUNCTIONS_MAX = 256 };
@@ -68,15 +69,18 @@ struct CUevent_st {
     unsigned holders, flags;
     bool recorded;
     uint64_t stream, ticket;
-    struct CUgraph_st *capture; /* recorded while that was captured; only compared */
+    uint64_t capture; /* recorded in that one, which may be over; 0: outside */
     double seconds;
 };
 
 /* Shared by executable graphs and the one they were made from. */
 struct CUgraph_st {
     unsigned holders;
+    uint64_t capture; /* the number of the capture that makes or made it, from 1 */
     struct operations operations;
     struct CUstream_st *origin;
+    enum cudaStreamCaptureMode mode;
+    pthread_t thread; /* that began the capture */
     bool invalid;
 };
 
@@ -102,8 +106,7 @@ struct machine {
     struct allocation *allocations;
     struct CUstream_st defaults[EMULATOR_DEVICES_MAX];
     struct CUstream_st *streams; /* those made, the latest first */
-    uint64_t stream_count;
-    unsigned captures; /* going on */
+    uint64_t stream_count, capture_count;
     uint64_t operations, break_at;
     struct {
         const void *kernel;
@@ -120,7 +123,8 @@ cudaError_t machine_leave(struct machine *machine, cudaError_t error);
 /* The device breaks, unless it has. */
 void machine_break(struct machine *machine, cudaError_t error, const char *complaint);
 int current_device(void);
-/* For what CUDA forbids while a stream is being captured: success, or the captures are invalid. */
+/* For what CUDA forbids a thread that captures a stream, and all threads in global mode: success, or those captures are
+ * invalid. */
 cudaError_t machine_not_capturing(struct machine *machine);
 
 /* stream.c. NULL: the default one. */
@@ -140,6 +144,8 @@ void operations_run(struct machine *machine, const struct operations *operations
 void event_release(struct CUevent_st *event);
 
 /* graph.c */
+/* The capture that the stream takes part in, if any, is invalid: success without one. */
+cudaError_t capture_spoil(const struct CUstream_st *stream);
 void graph_release(struct CUgraph_st *graph);
 void exec_release(struct CUgraphExec_st *exec);
 

@@ -74,7 +74,7 @@ cudaError_t stream_add(struct machine *machine, struct CUstream_st *stream,
     if (error == cudaSuccess && to->device != current_device())
         error = cudaErrorInvalidResourceHandle;
     if (error == cudaSuccess && to->capture && operation->kind == OPERATION_GRAPH)
-        error = machine_not_capturing(machine);
+        error = capture_spoil(to);
     if (error != cudaSuccess || machine->broken != cudaSuccess) {
         if (operation)
             operation_free(operation);
@@ -217,16 +217,11 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream)
     return machine_leave(machine, cudaSuccess);
 }
 
-static cudaError_t may_wait(struct machine *machine, const struct CUstream_st *stream)
-{
-    return stream->capture ? machine_not_capturing(machine) : cudaSuccess;
-}
-
 cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 {
     struct machine *machine = machine_enter();
     struct CUstream_st *here = stream_of(machine, stream);
-    const cudaError_t error = may_wait(machine, here);
+    const cudaError_t error = capture_spoil(here);
     if (error == cudaSuccess)
         stream_run(machine, here);
     return machine_leave(machine, error);
@@ -237,7 +232,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream)
 {
     struct machine *machine = machine_enter();
     struct CUstream_st *here = stream_of(machine, stream);
-    const cudaError_t error = may_wait(machine, here);
+    const cudaError_t error = capture_spoil(here);
     if (error != cudaSuccess || !here->operations.first)
         return machine_leave(machine, error);
     run_first(machine, here);
