@@ -13,11 +13,12 @@
 enum { TRAINER_PROTOCOL = 1 };
 
 /* What the agent tells a trainer in its environment. */
-#define TRAINER_ENV_DEVICE "ARCHSCOUT_DEVICE" /* "cpu" or "cuda:N" */
+#define TRAINER_ENV_DEVICE "ARCHSCOUT_DEVICE" /* "cpu", "cuda:N" or "cuda:GPU-UUID" */
 #define TRAINER_ENV_DATA                                                                           \
     "ARCHSCOUT_DATA" /* directory of the data sets; unset: the trainer's own default */
-#define TRAINER_ENV_SLOT "ARCHSCOUT_SLOT"   /* 0-based */
-#define TRAINER_ENV_SLOTS "ARCHSCOUT_SLOTS" /* how many the agent has */
+#define TRAINER_ENV_SLOT "ARCHSCOUT_SLOT"                 /* 0-based */
+#define TRAINER_ENV_SLOTS "ARCHSCOUT_SLOTS"               /* how many the agent has */
+#define TRAINER_ENV_DEVICE_SLOTS "ARCHSCOUT_DEVICE_SLOTS" /* how many of them are on the device */
 #define TRAINER_ENV_WORK                                                                           \
     "ARCHSCOUT_WORK" /* the slot's own directory, for checkpoints; unset: none are written */
 

@@ -119,7 +119,7 @@ void gpu_clock_note(struct gpu_clock_state *seen, const struct gpu_clock_state *
     if (seen->sm_mhz == 0 || state->sm_mhz < seen->sm_mhz)
         seen->sm_mhz = state->sm_mhz;
     seen->sm_mhz_max = state->sm_mhz_max;
-    seen->reasons |= state->reasons;
+    seen->reasons |= state->reasons & ~(uint64_t)GPU_CLOCK_IDLE;
 }
 
 bool gpu_clock_is_throttled(const struct gpu_clock_state *state)
@@ -134,7 +134,6 @@ void gpu_clock_describe(const struct gpu_clock_state *state, char *ret_text, siz
         uint64_t bit;
         const char *name;
     } names[] = {
-        {GPU_CLOCK_IDLE, "idle"},
         {GPU_CLOCK_SETTING, "clock setting"},
         {GPU_CLOCK_POWER_CAP, "power cap"},
         {GPU_CLOCK_HARDWARE_SLOWDOWN, "hardware slowdown"},

@@ -41,7 +41,8 @@ void gpu_clock_free(struct gpu_clock *clock);
 int gpu_clock_read(const struct gpu_clock *clock, struct gpu_clock_state *ret_state,
                    struct error *error) MUST_USE; /* -EIO */
 
-/* What was seen in several readings together: the lowest clock, and all reasons. `seen` begins zeroed. */
+/* What was seen in several readings together: the lowest clock, and all reasons but GPU_CLOCK_IDLE, as it is between two steps.
+ * `seen` begins zeroed. */
 void gpu_clock_note(struct gpu_clock_state *seen, const struct gpu_clock_state *state);
 /* True where heat or the power supply held the clock down, so that a time is not the device's usual one. The power cap is not
  * among these: it is how a card runs under full load. */

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-void step_clock_init(struct step_clock *clock, uint64_t warmup_steps)
+void step_clock_init(struct step_clock *clock, uint64_t warmup_steps, double group_s)
 {
-    *clock = (struct step_clock){.warmup_left = warmup_steps};
+    *clock = (struct step_clock){.warmup_left = warmup_steps, .group_s = group_s};
 }
 
 void step_clock_add(struct step_clock *clock, double seconds)
@@ -15,7 +15,12 @@ void step_clock_add(struct step_clock *clock, double seconds)
         clock->warmup_left--;
         return;
     }
-    clock->seconds[clock->added++ % STEP_CLOCK_STEPS] = seconds;
+    clock->growing.seconds += seconds;
+    clock->growing.steps++;
+    if (clock->growing.seconds < clock->group_s)
+        return;
+    clock->groups[clock->added++ % STEP_CLOCK_GROUPS] = clock->growing;
+    clock->growing = (struct step_group){0};
 }
 
 static int compare_doubles(const void *a_pointer, const void *b_pointer)
@@ -32,9 +37,21 @@ static double median_of(double *values, uint32_t count)
     return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
+/* Mean of the steps of `length` groups from number `first` on. */
+static double block_mean(const struct step_clock *clock, uint64_t first, uint64_t length)
+{
+    struct step_group sum = {0};
+    for (uint64_t i = 0; i < length; i++) {
+        const struct step_group *group = &clock->groups[(first + i) % STEP_CLOCK_GROUPS];
+        sum.seconds += group->seconds;
+        sum.steps += group->steps;
+    }
+    return sum.seconds / sum.steps;
+}
+
 struct step_summary step_clock_summary(const struct step_clock *clock)
 {
-    uint64_t kept = clock->added < STEP_CLOCK_STEPS ? clock->added : STEP_CLOCK_STEPS;
+    uint64_t kept = clock->added < STEP_CLOCK_GROUPS ? clock->added : STEP_CLOCK_GROUPS;
     if (kept == 0)
         return (struct step_summary){0};
     uint64_t length = (kept + STEP_CLOCK_BLOCKS - 1) / STEP_CLOCK_BLOCKS;
@@ -42,10 +59,8 @@ struct step_summary step_clock_summary(const struct step_clock *clock)
     uint64_t first = clock->added - blocks * length;
     double means[STEP_CLOCK_BLOCKS] = {0};
     for (uint32_t b = 0; b < blocks; b++)
-        for (uint64_t i = 0; i < length; i++)
-            means[b] +=
-                clock->seconds[(first + b * length + i) % STEP_CLOCK_STEPS] / (double)length;
-    struct step_summary summary = {.blocks = blocks};
+        means[b] = block_mean(clock, first + b * length, length);
+    struct step_summary summary = {.blocks = blocks, .groups = (uint32_t)kept};
     summary.median_s = median_of(means, blocks);
     for (uint32_t b = 0; b < blocks; b++)
         means[b] = fabs(means[b] - summary.median_s);

@@ -65,12 +65,11 @@ int trainer_new(const struct trainer_options *options, struct trainer **ret_trai
     if (r < 0)
         error_set(error, r, "", "out of memory");
     else
-        r = engine_new(options->backend, &trainer->engine, error);
+        r = trainer_open_device(trainer, options, error);
     if (r < 0) {
         trainer_free(trainer);
         return r;
     }
-    engine_limit_memory(trainer->engine, options->memory_bytes_max);
     trainer->prefetch = options->prefetch;
     if (options->checkpoint_directory)
         snprintf(trainer->checkpoint_directory, sizeof trainer->checkpoint_directory, "%s",
@@ -83,7 +82,7 @@ void trainer_free(struct trainer *trainer)
 {
     if (!trainer)
         return;
-    engine_free(trainer->engine);
+    trainer_close_device(trainer);
     pack_shelf_free(trainer->shelf);
     free(trainer);
 }
@@ -151,7 +150,7 @@ int run_build_plan(struct run *run, const struct architecture *architecture, str
         run->steps_total - 1; /* where the baseline is timed; the candidate comes by its stages */
     options.recipe.dropout = recipe_stage_at(&options.recipe, last, run->steps_total).dropout;
     run->stage = run->task->recipe.stage_count > 0 ? STAGE_NONE : 0;
-    return plan_new(run->trainer->engine, &options, &run->plan, error);
+    return run_engine_said(run, plan_new(run->trainer->engine, &options, &run->plan, error));
 }
 
 struct loader_batch run_batch(const struct run *run)
@@ -166,9 +165,21 @@ int run_timed_step(struct run *run, double learning_rate, struct batch_result *r
                    double *ret_seconds)
 {
     const double before = seconds_of(CLOCK_THREAD_CPUTIME_ID);
-    int r = plan_step(run->plan, learning_rate, ret_result);
-    *ret_seconds = seconds_of(CLOCK_THREAD_CPUTIME_ID) - before;
-    return r;
+    int r = run_engine_said(run, plan_step(run->plan, learning_rate, ret_result));
+    if (r < 0)
+        return r;
+    const double device_s = plan_step_seconds(run->plan);
+    *ret_seconds = device_s > 0 ? device_s : seconds_of(CLOCK_THREAD_CPUTIME_ID) - before;
+    return 0;
+}
+
+int run_engine_said(struct run *run, int code)
+{
+    if (code == -ENOMEM || code == -ENOTRECOVERABLE)
+        run->out_of_memory = true;
+    if (code == -EIO || code == -ENODEV)
+        run->device_failed = true;
+    return code;
 }
 
 /* ---- the whole task ---- */
@@ -182,13 +193,24 @@ static int run_task(struct run *run, struct error *error)
     if (r < 0)
         return r;
     r = run_build_plan(run, &run->task->architecture, error);
-    run->out_of_memory = r == -ENOMEM;
     if (r < 0)
         return r;
-    if (plan_precision(run->plan) != run->task->recipe.precision)
-        run_notify_note(run, "training in f32: this processor has no instructions for bf16");
+    run_note_device(run);
     r = run_train(run, error);
     return r < 0 ? r : run_measure(run, error);
+}
+
+/* Not the candidate's fault until it has been tried elsewhere. */
+static void set_device_failure(struct run *run, struct wire_result *result)
+{
+    const char *said = engine_failure(run->trainer->engine);
+    char during[ERROR_MESSAGE_SIZE];
+    snprintf(during, sizeof during, "%s", result->message);
+    result->outcome = WIRE_OUTCOME_LOST;
+    result->memory_needed_bytes = 0;
+    snprintf(result->message, sizeof result->message, "%s failed%s%.160s; %.280s",
+             run->trainer->device.id, said[0] ? ": " : "", said, during);
+    run->trainer->broken = true;
 }
 
 /* Turns how the task went wrong into its result. */
@@ -207,6 +229,8 @@ static void set_failure(struct run *run, int code, const struct error *error)
         result.memory_needed_bytes = engine_bytes_needed(run->trainer->engine);
     }
     snprintf(result.message, sizeof result.message, "%s", error->message);
+    if (run->device_failed)
+        set_device_failure(run, &result);
     run->result = result;
 }
 

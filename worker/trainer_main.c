@@ -6,6 +6,7 @@
 #include "proto/trainer_pipe.h"
 #include "worker/data/cache.h"
 #include "worker/data/home.h"
+#include "worker/device_choice.h"
 #include "worker/machine.h"
 #include "worker/plan_check.h"
 #include "worker/trainer.h"
@@ -23,7 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EXIT_USAGE = 2, PROGRESS_PERIOD_MS = 200, HOME_PERIOD_MS = 2000 };
+enum { EXIT_USAGE = 2, EXIT_NO_DEVICE = 4, EXIT_DEVICE_FAILED = 5 };
+enum { PROGRESS_PERIOD_MS = 200, HOME_PERIOD_MS = 2000 };
 
 static const char SYSTEM_DATASETS[] = "/usr/share/datasets";
 
@@ -32,23 +34,30 @@ static const char USAGE[] =
     "       archscout-trainer --plan-check SPACE [OPTION...]     see archscout-worker --help\n"
     "\n"
     "Trains the tasks that an agent sends in frames on standard input and answers in frames on\n"
-    "standard output. Started by archscout-worker; by hand it is useful with --list-datasets.\n"
+    "standard output. Started by archscout-worker; by hand it is useful with --list-datasets\n"
+    "and --list-devices.\n"
     "\n"
-    "  --device DEVICE    cpu (default)                                    [ARCHSCOUT_DEVICE]\n"
+    "  --device DEVICE    cpu (default), cuda, cuda:N or cuda:GPU-UUID     [ARCHSCOUT_DEVICE]\n"
     "  --data DIR         data sets: each sub-directory, and DIR itself    [ARCHSCOUT_DATA]\n"
     "                     (after it those that `archscout dataset add` has made, then\n"
     "                     /usr/share/datasets)\n"
-    "  --backend NAME     onednn (default where it was built), reference\n"
+    "  --backend NAME     for cpu onednn (default where it was built) or reference; for cuda cuda\n"
     "  --list-datasets    print the data sets that are found, and end\n"
+    "  --list-devices     print a line for each device that --device names, and end: what to call\n"
+    "                     it, its UUID, bytes of its own memory, its name\n"
     "  --help, --version\n"
     "\n"
     "Decoded data sets are kept in $ARCHSCOUT_CACHE, else $XDG_CACHE_HOME/archscout/packs, else\n"
-    "~/.cache/archscout/packs. Exit status: 0 standard input ended, 1 failure, 2 wrong usage.\n";
+    "~/.cache/archscout/packs. Exit status: 0 standard input ended, 1 failure, 2 wrong usage,\n"
+    "4 no such device: this build has no CUDA engine, or the machine no such GPU, 5 the device "
+    "failed\n"
+    "and this process cannot use it any more.\n";
 
 struct settings {
     const char *device, *data, *backend;
-    uint32_t slots; /* trainers of this machine, this one included */
-    bool list;
+    uint32_t slots;        /* trainers of this machine, this one included */
+    uint32_t device_slots; /* of them on the device */
+    bool list, list_devices;
     char **arguments;          /* of main */
     char home[FILE_PATH_SIZE]; /* of data sets; "" where there is none */
     uint64_t home_mark;        /* from before it was looked at */
@@ -76,13 +85,22 @@ static int64_t now_ms(void)
 
 /* ---- settings ---- */
 
-enum { OPTION_DEVICE = 256, OPTION_DATA, OPTION_BACKEND, OPTION_LIST, OPTION_HELP, OPTION_VERSION };
+enum {
+    OPTION_DEVICE = 256,
+    OPTION_DATA,
+    OPTION_BACKEND,
+    OPTION_LIST,
+    OPTION_LIST_DEVICES,
+    OPTION_HELP,
+    OPTION_VERSION
+};
 
 static const struct option options[] = {
     {"device", required_argument, NULL, OPTION_DEVICE},
     {"data", required_argument, NULL, OPTION_DATA},
     {"backend", required_argument, NULL, OPTION_BACKEND},
     {"list-datasets", no_argument, NULL, OPTION_LIST},
+    {"list-devices", no_argument, NULL, OPTION_LIST_DEVICES},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
@@ -109,7 +127,9 @@ static int settings_read(int argc, char **argv, struct settings *ret_settings)
 {
     struct settings settings = {.device = environment(TRAINER_ENV_DEVICE, "cpu"),
                                 .data = environment(TRAINER_ENV_DATA, NULL),
-                                .slots = slots_read(environment(TRAINER_ENV_SLOTS, ""))};
+                                .slots = slots_read(environment(TRAINER_ENV_SLOTS, "")),
+                                .device_slots =
+                                    slots_read(environment(TRAINER_ENV_DEVICE_SLOTS, ""))};
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
         case OPTION_DEVICE:
@@ -123,6 +143,9 @@ static int settings_read(int argc, char **argv, struct settings *ret_settings)
             break;
         case OPTION_LIST:
             settings.list = true;
+            break;
+        case OPTION_LIST_DEVICES:
+            settings.list_devices = true;
             break;
         case OPTION_HELP:
             fputs(USAGE, stdout);
@@ -140,22 +163,6 @@ static int settings_read(int argc, char **argv, struct settings *ret_settings)
     }
     *ret_settings = settings;
     return SETTINGS_READ;
-}
-
-static const struct backend *choose_backend(const struct settings *settings, const struct log *log)
-{
-    if (strcmp(settings->device, "cpu") != 0) {
-        log_line(log, LOG_ERROR, "device \"%s\" is not supported by this build, which has: cpu",
-                 settings->device);
-        return NULL;
-    }
-    if (!settings->backend)
-        return backend_onednn() ? backend_onednn() : backend_reference();
-    const struct backend *backend = backend_find(settings->backend);
-    if (!backend)
-        log_line(log, LOG_ERROR, "backend \"%s\" is not in this build, which has: %sreference",
-                 settings->backend, backend_onednn() ? "onednn, " : "");
-    return backend;
 }
 
 /* ---- data sets ---- */
@@ -232,14 +239,14 @@ static void session_send(struct session *session, const struct trainer_message *
     }
 }
 
-static void send_hello(struct session *session, const struct settings *settings,
+static void send_hello(struct session *session, const struct device_info *device,
                        const struct catalog *catalog)
 {
     struct trainer_message message = {.kind = TRAINER_HELLO};
     struct hello *hello = &message.hello;
     hello->protocol = TRAINER_PROTOCOL;
     hello->checkpoints = session->checkpoints;
-    snprintf(hello->device, sizeof hello->device, "%s", settings->device);
+    device_text(device, hello->device);
     for (size_t i = 0; i < catalog_count(catalog); i++) {
         const struct catalog_entry *entry = catalog_at(catalog, i);
         if (!entry->usable)
@@ -383,6 +390,10 @@ static int serve(struct session *session, struct trainer *trainer)
         carry_out(session, trainer, &task);
         if (session->broken < 0)
             return EXIT_FAILURE;
+        if (trainer_is_broken(trainer)) {
+            log_line(&session->log, LOG_ERROR, "the device has failed; another trainer can use it");
+            return EXIT_DEVICE_FAILED;
+        }
     }
 }
 
@@ -427,6 +438,32 @@ static int open_session(struct session *session, bool checkpoints)
     return checkpoints && session->terms < 0 ? session->terms : 0;
 }
 
+/* Says why there is no engine to train with; the exit status. */
+static int no_device(const struct settings *settings, const struct log *log, int code,
+                     struct error *error)
+{
+    if (code == -ENODEV)
+        device_advise(getenv("CUDA_VISIBLE_DEVICES"), error);
+    log_line(log, LOG_ERROR, "cannot start on %s: %s", settings->device, error->message);
+    return code == -ENODEV ? EXIT_NO_DEVICE : code == -EINVAL ? EXIT_USAGE : EXIT_FAILURE;
+}
+
+static int list_devices(const struct settings *settings, const struct log *log,
+                        const struct backend *backend)
+{
+    struct device_info devices[WIRE_SLOTS_MAX];
+    struct error error = {0};
+    int count = backend_devices(backend, settings->device, devices, WIRE_SLOTS_MAX, &error);
+    if (count < 0)
+        return no_device(settings, log, count, &error);
+    for (int i = 0; i < count; i++) {
+        char line[DEVICE_LINE_SIZE];
+        device_line(&devices[i], line);
+        puts(line);
+    }
+    return fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 static int run_session(const struct settings *settings, const struct log *log,
                        const struct backend *backend, const struct catalog *catalog)
 {
@@ -438,6 +475,8 @@ static int run_session(const struct settings *settings, const struct log *log,
     bool has_cache = cache_directory(cache, &error) == 0;
     const char *work = environment(TRAINER_ENV_WORK, NULL);
     struct trainer_options trainer_options = {.backend = backend,
+                                              .device = settings->device,
+                                              .device_trainers = settings->device_slots,
                                               .catalog = catalog,
                                               .cache_directory = has_cache ? cache : NULL,
                                               .memory_bytes_max = memory_limit(settings->slots),
@@ -445,17 +484,15 @@ static int run_session(const struct settings *settings, const struct log *log,
                                               .checkpoint_directory = work};
     struct trainer *trainer;
     int r = trainer_new(&trainer_options, &trainer, &error);
-    if (r < 0) {
-        log_line(log, LOG_ERROR, "cannot start on %s: %s", settings->device, error.message);
-        return EXIT_FAILURE;
-    }
+    if (r < 0)
+        return no_device(settings, log, r, &error);
     r = open_session(&session, work != NULL);
     if (r < 0) {
         log_line(log, LOG_ERROR, "standard output and signals: %s", strerror(-r));
         trainer_free(trainer);
         return EXIT_FAILURE;
     }
-    send_hello(&session, settings, catalog);
+    send_hello(&session, trainer_device(trainer), catalog);
     int status = session.broken < 0 ? EXIT_FAILURE : serve(&session, trainer);
     trainer_free(trainer);
     close(session.frames);
@@ -481,9 +518,15 @@ int main(int argc, char **argv)
     }
     ensure_one_thread(argv);
     signal(SIGPIPE, SIG_IGN);
-    const struct backend *backend = choose_backend(&settings, &log);
-    if (!backend)
-        return EXIT_USAGE;
+    const struct backend *backend;
+    struct error error = {0};
+    int r = device_choose(settings.device, settings.backend, &backend, &error);
+    if (r < 0) {
+        log_line(&log, LOG_ERROR, "%s", error.message);
+        return r == -ENODEV ? EXIT_NO_DEVICE : EXIT_USAGE;
+    }
+    if (settings.list_devices)
+        return list_devices(&settings, &log, backend);
     note_home(&settings, argv);
     CLEANUP(catalog_release) struct catalog *catalog = NULL;
     if (catalog_new(&catalog) < 0 || fill_catalog(&settings, catalog, &log) < 0)

@@ -5,6 +5,7 @@
 #include "worker/baseline_table.h"
 #include "worker/checkpoint.h"
 #include "worker/data/loader.h"
+#include "worker/gpu_clock.h"
 #include "worker/pack_shelf.h"
 #include "worker/step_clock.h"
 #include "worker/trainer.h"
@@ -15,6 +16,10 @@ struct trainer {
     struct engine *engine;
     struct pack_shelf *shelf;
     struct baseline_table baselines;
+    struct device_info device;
+    struct gpu_clock *clock;                /* NULL: not known, or it is no GPU */
+    char clock_problem[ERROR_MESSAGE_SIZE]; /* why not; to be said once */
+    bool broken;
     char checkpoint_directory[FILE_PATH_SIZE]; /* "": none are written */
     bool prefetch;
 };
@@ -31,13 +36,15 @@ struct run {
     struct plan *plan;
     uint32_t stage; /* of the recipe, that plan and loader are at */
     struct step_clock clock;
+    struct gpu_clock_state gpu;           /* seen while the steps of `clock` were made */
     uint64_t steps_total;                 /* training steps */
     uint64_t done, total;                 /* steps of any kind */
     struct checkpoint progress;           /* how far training has come */
     double checkpoint_s;                  /* when the last one was written, or training began */
     char checkpoint_path[FILE_PATH_SIZE]; /* of the last one written; "" where there is none */
     bool out_of_memory;                   /* the candidate's plan did not fit */
-    struct wire_result result;            /* as far as it is known */
+    bool device_failed;
+    struct wire_result result; /* as far as it is known */
 };
 
 double trainer_now_s(void);
@@ -54,15 +61,30 @@ int run_build_plan(struct run *run, const struct architecture *architecture,
                    struct error *error) MUST_USE;
 /* The plan's buffers, for the loader. */
 struct loader_batch run_batch(const struct run *run);
-/* One training step on what is in the plan's buffers; ret_seconds is the step's processor time. -EDOM. */
+/* One training step on what is in the plan's buffers; ret_seconds is its time by the device's clock or, where that has none,
+ * the step's processor time. -EDOM. */
 int run_timed_step(struct run *run, double learning_rate, struct batch_result *ret_result,
                    double *ret_seconds) MUST_USE;
+
+/* Notes in the run what a code of the engine says of memory and the device; gives it back. */
+int run_engine_said(struct run *run, int code);
+
+/* trainer_device.c: opens the engine and what is known of its device's clock; sets the limit of memory. */
+int trainer_open_device(struct trainer *trainer, const struct trainer_options *options,
+                        struct error *error) MUST_USE;
+void trainer_close_device(struct trainer *trainer);
+/* Adds what the GPU's clock does now to what was seen; nothing where it is not known. */
+void run_watch_clock(struct run *run, struct gpu_clock_state *seen);
+/* Says once why the clock is not known, and in what the plan trains where that is not what the recipe asks. */
+void run_note_device(struct run *run);
 
 /* trainer_training.c: trains and evaluates all epochs, from wherever the task's checkpoint is. -ECANCELED after
  * run_should_stop: a checkpoint was written, where one could be. */
 int run_train(struct run *run, struct error *error) MUST_USE;
 
-/* trainer_timing.c: step time of the candidate and of the baseline, into the result. Frees the plan. */
+/* trainer_timing.c: a clock for the steps of the run's plan. */
+void run_clock_init(const struct run *run, struct step_clock *ret_clock);
+/* Step time of the candidate and of the baseline, into the result. Frees the plan. */
 int run_measure(struct run *run, struct error *error) MUST_USE;
 
 #endif

@@ -17,14 +17,16 @@ static int enter_stage(struct run *run, uint64_t step, struct error *error)
     if (stage == run->stage)
         return 0;
     const struct recipe_stage at = recipe_stage_at(recipe, step, run->steps_total);
-    int r = plan_resize(run->plan, at.image_size, at.dropout, error);
-    if (r == 0)
+    int r = run_engine_said(run, plan_resize(run->plan, at.image_size, at.dropout, error));
+    if (r == 0) {
         r = loader_set_stage(run->loader, &at, error);
-    run->out_of_memory = r == -ENOMEM || r == -ENOTRECOVERABLE;
+        run->out_of_memory = r == -ENOMEM;
+    }
     if (r < 0)
         return r;
     run->stage = stage;
-    step_clock_init(&run->clock, TRAINER_WARMUP_STEPS);
+    run->gpu = (struct gpu_clock_state){0};
+    run_clock_init(run, &run->clock);
     return 0;
 }
 
@@ -157,7 +159,7 @@ static int evaluate(struct run *run, struct batch_result *ret_sum, struct error 
     for (uint64_t i = 0; i < loader_validation_batches(run->loader); i++) {
         struct batch_result batch;
         const uint32_t count = loader_validation_batch(run->loader, i, &batch_at);
-        int r = plan_evaluate(run->plan, count, &batch);
+        int r = run_engine_said(run, plan_evaluate(run->plan, count, &batch));
         if (r == -EDOM)
             return error_set(error, r, "", "the loss on held-out images is not finite");
         if (r < 0)
@@ -215,13 +217,14 @@ static int train_epoch(struct run *run, struct error *error)
         if (r < 0)
             return r;
     }
+    run_watch_clock(run, &run->gpu);
     return finish_epoch(run, trainer_now_s(), error);
 }
 
 int run_train(struct run *run, struct error *error)
 {
     assert(run->steps_total > 0);
-    step_clock_init(&run->clock, TRAINER_WARMUP_STEPS);
+    run_clock_init(run, &run->clock);
     run->checkpoint_s = trainer_now_s();
     int r = restore(run, error);
     while (r == 0 && run->progress.epoch < run->task->epochs)

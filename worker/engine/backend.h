@@ -12,10 +12,14 @@
 
 struct optimizer_update;
 
+enum { DEVICE_FAILURE_SIZE = 160 };
+
 struct device {
     size_t bytes_max; /* 0 = no limit; set by the engine */
     size_t
         bytes_needed; /* by the program that is compiled; set as soon as compile knows it, also where it then fails */
+    char failure
+        [DEVICE_FAILURE_SIZE]; /* see engine_failure; set by a backend before it gives -EIO */
 };
 
 struct program {

@@ -52,6 +52,8 @@ int backend_devices(const struct backend *backend, const char *device,
 /* What the engine runs on. */
 int engine_device(const struct engine *engine, struct device_info *ret_device,
                   struct error *error) MUST_USE;
+/* What the device said when something gave -EIO; "" before, and where a backend does not say. */
+const char *engine_failure(const struct engine *engine);
 /* Bytes of the device's own memory that nobody uses now; 0 for the processor. */
 size_t engine_memory_free(const struct engine *engine);
 /* Plans that need more than this many bytes are refused with -ENOMEM; 0, as at first, sets no limit. Without one, a system
@@ -116,6 +118,7 @@ int plan_step(struct plan *plan, double learning_rate, struct batch_result *ret_
 /* Seconds that the last plan_step took on its device, by the device's own clock: what lies between two steps does not count.
  * Negative where the backend has no such clock, as on processors. */
 double plan_step_seconds(const struct plan *plan);
+bool plan_has_clock(const struct plan *plan); /* false: it is always negative */
 /* Forward with running statistics on the first `count` images of the batch buffer, with the moving averages of weights and
  * statistics where the recipe keeps them (ema_decay > 0). -EDOM as above. */
 int plan_evaluate(struct plan *plan, uint32_t count, struct batch_result *ret_result) MUST_USE;

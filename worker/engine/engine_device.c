@@ -33,6 +33,11 @@ int engine_device(const struct engine *engine, struct device_info *ret_device, s
     return r < 0 ? r : 0;
 }
 
+const char *engine_failure(const struct engine *engine)
+{
+    return engine->device->failure;
+}
+
 size_t engine_memory_free(const struct engine *engine)
 {
     const struct backend *backend = engine->backend;

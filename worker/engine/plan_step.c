@@ -80,6 +80,11 @@ double plan_step_seconds(const struct plan *plan)
     return backend->seconds ? backend->seconds(plan->program) : -1;
 }
 
+bool plan_has_clock(const struct plan *plan)
+{
+    return plan->engine->backend->seconds != NULL;
+}
+
 int plan_gradients(struct plan *plan, struct batch_result *ret_result)
 {
     return train_parts(plan, true, ret_result);

@@ -86,7 +86,7 @@ static void test_readings_are_summed_up(void **state)
     gpu_clock_note(&seen, &second);
     gpu_clock_note(&seen, &third);
     gpu_clock_describe(&seen, text, sizeof text);
-    assert_string_equal(text, "1200 of 1980 MHz, idle, power cap, heat (software)");
+    assert_string_equal(text, "1200 of 1980 MHz, power cap, heat (software)");
     gpu_clock_describe(&seen, text, 12);
     assert_string_equal(text, "1200 of 198");
 }

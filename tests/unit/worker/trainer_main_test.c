@@ -3,6 +3,7 @@
 #include "proto/trainer_pipe.h"
 #include "tests/unit/worker/task.h"
 #include "worker/data/pack.h"
+#include "worker/engine/engine.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -331,6 +332,43 @@ static void test_sigterm_hands_the_task_back_with_a_checkpoint(void **state)
     assert_log_says(&process, "continu");
 }
 
+/* Runs the trainer with arguments and no input; its exit status, with what it said. */
+static int run_trainer(const char *const *arguments, char *ret_said, size_t size)
+{
+    int said[2];
+    size_t length = 0;
+    assert_int_equal(pipe2(said, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (dup2(said[1], 1) >= 0 && dup2(said[1], 2) >= 0)
+            execv(TRAINER_PROGRAM, (char *const *)arguments);
+        _exit(127);
+    }
+    close(said[1]);
+    for (ssize_t got; (got = read(said[0], ret_said + length, size - 1 - length)) > 0;)
+        length += (size_t)got;
+    ret_said[length] = '\0';
+    close(said[0]);
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_devices_are_listed_or_said_to_be_missing(void **state)
+{
+    (void)state;
+    char said[4096];
+    const char *arguments[] = {"archscout-trainer", "--list-devices", "--device", "cpu", NULL};
+    assert_int_equal(run_trainer(arguments, said, sizeof said), 0);
+    assert_string_equal(said, "cpu - 0 -\n");
+    arguments[3] = "tpu";
+    assert_int_equal(run_trainer(arguments, said, sizeof said), 2);
+    assert_non_null(strstr(said, "cuda:GPU-UUID"));
+    arguments[3] = "cuda:GPU-none-such"; /* no machine has it, with or without the engine */
+    assert_int_equal(run_trainer(arguments, said, sizeof said), 4);
+    assert_non_null(strstr(said, backend_find("cuda") ? "nvidia-smi" : "no CUDA engine"));
+}
+
 int main(void)
 {
     signal(SIGPIPE, SIG_IGN);
@@ -343,6 +381,7 @@ int main(void)
         FIXTURE_TEST(test_an_agent_that_left_ends_the_trainer),
         FIXTURE_TEST(test_sigterm_ends_it_amid_a_task),
         FIXTURE_TEST(test_sigterm_hands_the_task_back_with_a_checkpoint),
+        cmocka_unit_test(test_devices_are_listed_or_said_to_be_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
