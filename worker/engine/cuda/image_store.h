@@ -33,24 +33,25 @@ int image_store_hold(struct image_store *store, const struct image_set *set,
 /* Of device memory that the set takes now: 0 where it is streamed. */
 size_t image_store_resident_bytes(const struct image_store *store);
 
-/* Batches of `batch` images of up to `size` pixels from now on. -ENOMEM, -EIO: nothing is reserved. A set is held. */
+/* Batches of `batch` images of `size` pixels from now on. -ENOMEM, -EIO: nothing is reserved. A set is held. */
 int image_store_reserve(struct image_store *store, uint32_t batch, uint32_t size,
                         struct error *error) MUST_USE;
-/* Of device memory that image_store_reserve takes, where the set is streamed (less where it is resident). */
-size_t image_store_bytes_needed(const struct image_set *set, uint32_t batch, uint32_t size);
+/* Of device memory that image_store_reserve takes: where the set is resident, and where it is streamed. */
+size_t image_store_bytes_needed(const struct image_set *set, uint32_t batch, uint32_t size,
+                                bool resident);
 
 /* Brings a batch's transforms, 1 .. `batch` of them, to the device; those that are missing become the first one, unmixed. Not
  * recorded: outside the graph, before it. The transforms may be changed afterwards. 0 or -EIO. */
 int image_store_upload(struct image_store *store, const struct transform *transforms,
                        uint32_t count) MUST_USE;
 
-/* The bytes of the whole batch, `size` pixels (up to the reserved): before the first images of a batch. 0 or -EIO. */
-int image_store_launch_bytes(struct image_store *store, uint32_t size) MUST_USE;
-/* Images first .. first + count - 1 of the batch into ret_images (count, size, size, AUGMENT_CHANNELS), bfloat16, device memory:
- * a micro-batch. 0 or -EIO. */
+/* The bytes of the whole batch: before the first images of it. 0 or -EIO. */
+int image_store_launch_bytes(struct image_store *store) MUST_USE;
+/* Images first .. first + count - 1 of the batch, a micro-batch, into ret_images (count, size, size, AUGMENT_CHANNELS), bfloat16,
+ * device memory. 0 or -EIO. */
 int image_store_launch_images(struct image_store *store, uint32_t first, uint32_t count,
-                              uint32_t size, uint16_t *ret_images) MUST_USE;
+                              uint16_t *ret_images) MUST_USE;
 /* The two for the whole batch: ret_images (batch, size, size, AUGMENT_CHANNELS). */
-int image_store_launch(struct image_store *store, uint32_t size, uint16_t *ret_images) MUST_USE;
+int image_store_launch(struct image_store *store, uint16_t *ret_images) MUST_USE;
 
 #endif
