@@ -194,7 +194,8 @@ int batch_norm_apply_launch(const struct batch_norm *norm, const struct batch_no
 int batch_norm_pool_launch(const struct batch_norm *norm, const struct batch_norm_pool *pool,
                            struct CUstream_st *stream)
 {
-    const struct norm_grid grid = checked_grid_of(norm);
+    checked_grid_of(norm);
+    const struct norm_grid grid = norm_image_grid_of(&norm->shape);
     assert(pool->ret_pooled);
     return launch(pool_kernel, dim3(norm->shape.images, grid.tiles), BATCH_NORM_THREADS, 0, stream,
                   *norm, grid, *pool);

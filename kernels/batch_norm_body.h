@@ -8,7 +8,13 @@
 
 #include "kernels/batch_norm.h"
 
-enum { NORM_SUMS = 2 * OCTET_HALVES, NORM_FINISH_LANES = 32, NORM_FINISH_PARTS = 8 };
+enum {
+    NORM_SUMS = 2 * OCTET_HALVES,
+    NORM_FINISH_LANES = 32,
+    NORM_FINISH_PARTS = 8,
+    NORM_IMAGE_LANES_MIN = 4, /* 64 bytes beside each other */
+    NORM_IMAGE_BLOCKS_WANTED = 256
+};
 
 struct norm_grid {
     uint32_t octets, tiles, lanes, rows, rows_at_once, slices;
@@ -33,6 +39,24 @@ KERNEL_BODY struct norm_grid norm_grid_of(const struct batch_norm_shape *shape)
     grid.slices = grid.slices < most ? grid.slices : most;
     if (grid.slices > BATCH_NORM_SLICES_MAX)
         grid.slices = BATCH_NORM_SLICES_MAX;
+    return grid;
+}
+
+/* For kernels that keep images apart: a grid of (images, tiles), of which a block has all rows of one image. Tiles are narrow
+ * where there are few images. */
+KERNEL_BODY struct norm_grid norm_image_grid_of(const struct batch_norm_shape *shape)
+{
+    struct norm_grid grid;
+    grid.octets = shape->channels / OCTET_HALVES;
+    const uint32_t most = norm_parts(grid.octets, NORM_IMAGE_LANES_MIN);
+    const uint32_t least = norm_parts(grid.octets, BATCH_NORM_LANES_MAX);
+    const uint32_t wanted = norm_parts(NORM_IMAGE_BLOCKS_WANTED, shape->images);
+    const uint32_t tiles = wanted < most ? wanted : most;
+    grid.lanes = norm_parts(grid.octets, tiles > least ? tiles : least);
+    grid.tiles = norm_parts(grid.octets, grid.lanes);
+    grid.rows = shape->pixels;
+    grid.rows_at_once = BATCH_NORM_THREADS / grid.lanes;
+    grid.slices = 1;
     return grid;
 }
 
@@ -281,7 +305,7 @@ KERNEL_BODY struct norm_sums norm_pool_sums(const struct batch_norm *norm, uint3
         return sums;
     const struct norm_channels channels = norm_channels_of(norm, place->channel);
     KERNEL_UNROLL
-    for (uint32_t row = place->row; row < norm->shape.pixels; row += grid->rows_at_once) {
+    for (uint32_t row = place->row; row < grid->rows; row += grid->rows_at_once) {
         octet_load(norm->x + (first + row) * norm->shape.channels + place->channel, x);
         for (uint32_t i = 0; i < OCTET_HALVES; i++) {
             const float normal = (x[i] - channels.mean[i]) * channels.inverse[i];
