@@ -112,6 +112,9 @@ static int open_data(struct run *run, struct error *error)
     if (r < 0)
         return r;
     run_notify_note(run, note);
+    r = run_drop_images(run, error);
+    if (r < 0)
+        return r;
     const struct dataset *dataset = pack_dataset(run->pack);
     r = check_dataset(&task->dataset, dataset, error);
     if (r < 0)
@@ -130,13 +133,14 @@ static int open_data(struct run *run, struct error *error)
                                      .recipe = task->recipe,
                                      .image_size = run->problem.image_size,
                                      .seed = task->seed,
-                                     .prefetch = run->trainer->prefetch};
+                                     .prefetch =
+                                         run->trainer->prefetch && !run_device_makes_images(run)};
     r = loader_new(&options, &run->loader, error);
     if (r < 0)
         return r;
     run->steps_total = task->epochs * loader_steps_per_epoch(run->loader);
     run->total = run->steps_total + task->epochs * loader_validation_batches(run->loader);
-    return 0;
+    return run_hold_images(run, error);
 }
 
 int run_build_plan(struct run *run, const struct architecture *architecture, struct error *error)
@@ -151,14 +155,6 @@ int run_build_plan(struct run *run, const struct architecture *architecture, str
     options.recipe.dropout = recipe_stage_at(&options.recipe, last, run->steps_total).dropout;
     run->stage = run->task->recipe.stage_count > 0 ? STAGE_NONE : 0;
     return run_engine_said(run, plan_new(run->trainer->engine, &options, &run->plan, error));
-}
-
-struct loader_batch run_batch(const struct run *run)
-{
-    return (struct loader_batch){.images = plan_images(run->plan),
-                                 .labels = plan_labels(run->plan),
-                                 .partners = plan_partners(run->plan),
-                                 .shares = plan_shares(run->plan)};
 }
 
 int run_timed_step(struct run *run, double learning_rate, struct batch_result *ret_result,

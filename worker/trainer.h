@@ -1,5 +1,5 @@
-/* The trainer: carries out one task after another on one device, keeping warm what tasks share: the engine, mapped packs,
- * and the baselines' step times.
+/* The trainer: carries out one task after another on one device, keeping warm what tasks share: the engine, mapped packs
+ * (their images on the device, where that makes the batches) and the baselines' step times.
  *
  * Legal order: trainer_new; trainer_run any number of times; trainer_free. One thread.
  *
@@ -56,7 +56,8 @@ struct trainer_options {
     size_t
         memory_bytes_max; /* of the machine's that a plan may need, where the device has none; 0 = no limit */
     const char *checkpoint_directory; /* NULL: no checkpoints are written */
-    bool prefetch; /* make the next batch while a step runs: for processors to spare */
+    /* Make the next batch while a step runs: for processors to spare. Not where the device makes the batches. */
+    bool prefetch;
 };
 
 /* Calls from inside trainer_run; any may be NULL. */

@@ -15,6 +15,7 @@ enum { STAGE_NONE = UINT32_MAX };
 struct trainer {
     struct engine *engine;
     struct pack_shelf *shelf;
+    const struct pack *held; /* whose images the engine holds; the one used last. NULL: none */
     struct baseline_table baselines;
     struct device_info device;
     struct gpu_clock *clock;                /* NULL: not known, or it is no GPU */
@@ -59,8 +60,6 @@ int run_stopped(const struct run *run, struct error *error);
 /* A plan for an architecture of the task, at the recipe's image size. */
 int run_build_plan(struct run *run, const struct architecture *architecture,
                    struct error *error) MUST_USE;
-/* The plan's buffers, for the loader. */
-struct loader_batch run_batch(const struct run *run);
 /* One training step on what is in the plan's buffers; ret_seconds is its time by the device's clock or, where that has none,
  * the step's processor time. -EDOM. */
 int run_timed_step(struct run *run, double learning_rate, struct batch_result *ret_result,
@@ -68,6 +67,17 @@ int run_timed_step(struct run *run, double learning_rate, struct batch_result *r
 
 /* Notes in the run what a code of the engine says of memory and the device; gives it back. */
 int run_engine_said(struct run *run, int code);
+
+/* trainer_batch.c: whether batches are transforms, which the device makes images of, and not floats. */
+bool run_device_makes_images(const struct run *run);
+/* Straight after the shelf has given the run's pack: no other is held any more. */
+int run_drop_images(struct run *run, struct error *error) MUST_USE;
+/* The loader's images, once for all tasks in a row on one data set, where the device makes the batches. */
+int run_hold_images(struct run *run, struct error *error) MUST_USE;
+/* A batch into the plan's buffers. */
+void run_load_training(struct run *run, uint64_t step);
+/* The number of images in it. */
+uint32_t run_load_validation(struct run *run, uint64_t index);
 
 /* trainer_device.c: opens the engine and what is known of its device's clock; sets the limit of memory. */
 int trainer_open_device(struct trainer *trainer, const struct trainer_options *options,

@@ -7,9 +7,8 @@
 /* Each round is told apart by its own batch, so that none is timed on numbers that grew extreme in the one before. */
 static void round_prepare(struct run *run, uint32_t round)
 {
-    const struct loader_batch batch = run_batch(run);
     loader_start_epoch(run->loader, 0);
-    loader_train_batch(run->loader, round % loader_steps_per_epoch(run->loader), &batch);
+    run_load_training(run, round % loader_steps_per_epoch(run->loader));
 }
 
 void run_clock_init(const struct run *run, struct step_clock *ret_clock)

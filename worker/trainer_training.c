@@ -126,8 +126,7 @@ static int train_step(struct run *run, struct error *error)
     int r = enter_stage(run, progress->steps_done, error);
     if (r < 0)
         return r;
-    const struct loader_batch batch_at = run_batch(run);
-    loader_train_batch(run->loader, progress->epoch_steps, &batch_at);
+    run_load_training(run, progress->epoch_steps);
     const double rate = recipe_learning_rate(&run->task->recipe, progress->steps_done,
                                              run->steps_total, loader_steps_per_epoch(run->loader));
     struct batch_result batch;
@@ -154,11 +153,10 @@ static int train_step(struct run *run, struct error *error)
 /* Sums over all held-out images, at the image size of the stage. */
 static int evaluate(struct run *run, struct batch_result *ret_sum, struct error *error)
 {
-    const struct loader_batch batch_at = run_batch(run);
     struct batch_result sum = {0};
     for (uint64_t i = 0; i < loader_validation_batches(run->loader); i++) {
         struct batch_result batch;
-        const uint32_t count = loader_validation_batch(run->loader, i, &batch_at);
+        const uint32_t count = run_load_validation(run, i);
         int r = run_engine_said(run, plan_evaluate(run->plan, count, &batch));
         if (r == -EDOM)
             return error_set(error, r, "", "the loss on held-out images is not finite");
