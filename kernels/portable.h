@@ -22,6 +22,13 @@
 #define KERNEL_UNROLL
 #endif
 
+/* Before a loop over an array that has to stay in registers. */
+#ifdef __CUDA_ARCH__
+#define KERNEL_UNROLL_ALL _Pragma("unroll")
+#else
+#define KERNEL_UNROLL_ALL
+#endif
+
 /* 16 bytes, read and written by one instruction. */
 enum { QUAD_FLOATS = 4, OCTET_HALVES = 8 };
 
