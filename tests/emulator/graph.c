@@ -29,6 +29,8 @@ cudaError_t capture_spoil(const struct CUstream_st *stream)
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode)
 {
     struct machine *machine = machine_enter();
+    if (machine->broken != cudaSuccess)
+        return machine_leave(machine, cudaSuccess);
     if (!stream || mode > cudaStreamCaptureModeRelaxed)
         return machine_leave(machine, cudaErrorStreamCaptureUnsupported);
     if (stream->capture)

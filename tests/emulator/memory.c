@@ -33,7 +33,7 @@ static bool guards_are_whole(const struct allocation *allocation)
 {
     const unsigned char *before = allocation->data - GUARD_BYTES;
     const unsigned char *after = allocation->data + allocation->bytes;
-    for (size_t i = 0; i < GUARD_BYTES; i++)
+    for (size_t i = 0; i != GUARD_BYTES; i++)
         if (before[i] != POISON || after[i] != POISON)
             return false;
     return true;
