@@ -53,7 +53,7 @@ __global__ static void shared_kernel(uint32_t *values)
 __global__ static void shared_beyond_kernel(uint32_t *values)
 {
     __shared__ uint32_t block[PROBE_THREADS];
-    const uint32_t *next = block + 1; /* not an index, which the compiler could check by itself */
+    const uint32_t *volatile next = block + 1; /* so that the compiler does not see whose it is */
     block[threadIdx.x] = values[threadIdx.x];
     __syncthreads();
     values[threadIdx.x] = next[threadIdx.x];
