@@ -108,11 +108,27 @@ static void look_at_hellos(struct agent *agent)
 {
     bool is_new = false;
     for (uint32_t i = 0; i < agent->slot_count; i++) {
-        is_new |= agent->slots[i].hello_new;
-        agent->slots[i].hello_new = false;
+        is_new |= agent->slots[i].news;
+        agent->slots[i].news = false;
     }
     if (is_new && refresh_registration(agent) < 0)
-        agent->slots[0].hello_new = true; /* out of memory: looked at again in the next turn */
+        agent->slots[0].news = true; /* out of memory: looked at again in the next turn */
+}
+
+/* Which slots a process that cannot be ended has made unusable; the daemon is told. */
+static void look_at_drains(struct agent *agent)
+{
+    for (uint32_t i = 0; i < agent->slot_count; i++) {
+        struct slot *slot = &agent->slots[i];
+        bool drained = false;
+        for (uint32_t k = 0; k < agent->slot_count; k++)
+            drained |= slot_is_drained_by(slot, &agent->slots[k]);
+        if (drained == slot->drained)
+            continue;
+        slot->drained = drained;
+        slot->news = true;
+        agent_wake(&agent->shared);
+    }
 }
 
 static void step_registration(struct agent *agent, uint64_t now_ms)
@@ -233,6 +249,7 @@ static void on_wake(uv_timer_t *timer)
     step_registration(agent, now_ms);
     for (uint32_t i = 0; i < agent->slot_count; i++)
         slot_step(&agent->slots[i], now_ms);
+    look_at_drains(agent);
     step_stop(agent, now_ms);
     if (agent->closed || uv_is_active((uv_handle_t *)timer)) /* woken in the meantime */
         return;

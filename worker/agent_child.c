@@ -262,22 +262,24 @@ int child_send(struct child *child, const struct wire_task *task)
 static int spawn(struct child *child, struct error *error)
 {
     const struct child_options *options = &child->options;
-    char slot[16], slots[16];
+    char slot[16], slots[16], device_slots[16];
     snprintf(slot, sizeof slot, "%u", options->slot);
     snprintf(slots, sizeof slots, "%u", options->slots);
+    snprintf(device_slots, sizeof device_slots, "%u", options->device_slots);
     const struct variable variables[] = {
         {TRAINER_ENV_DEVICE, options->device},
         {TRAINER_ENV_DATA, options->data},
         {TRAINER_ENV_WORK, options->work},
         {TRAINER_ENV_SLOT, slot},
         {TRAINER_ENV_SLOTS, slots},
+        {TRAINER_ENV_DEVICE_SLOTS, device_slots},
         {"OMP_NUM_THREADS", "1"},
     };
     char **environment = NULL;
     int code = environment_new(environ, variables, ARRAY_LENGTH(variables), &environment);
     if (code < 0)
         return error_set(error, code, "", "out of memory");
-    code = process_spawn(options->path, environment, &child->process, error);
+    code = process_spawn(options->path, NULL, environment, &child->process, error);
     environment_free(environment);
     return code;
 }

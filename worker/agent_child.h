@@ -24,9 +24,10 @@ struct child_options {
     const struct log *log; /* its standard error goes here, line by line */
     const char *path;
     const char *device;
-    const char *data;     /* NULL = not told */
-    const char *work;     /* its directory for checkpoints; NULL = none */
-    uint32_t slot, slots; /* number, from 0, and of how many */
+    const char *data;      /* NULL = not told */
+    const char *work;      /* its directory for checkpoints; NULL = none */
+    uint32_t slot, slots;  /* number, from 0, and of how many */
+    uint32_t device_slots; /* of these on the device */
 };
 
 struct child_events {

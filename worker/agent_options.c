@@ -1,8 +1,10 @@
 #include "worker/agent_options.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,11 +19,16 @@ const char *agent_options_usage(void)
            "The daemon need not be there yet; the worker goes on asking.\n"
            "\n"
            "  --server URL              the daemon, such as http://127.0.0.1:7700\n"
-           "  --slots N                 trainers at a time; default: one a core for cpu, 1 for "
-           "cuda\n"
-           "  --device cpu|cuda:N       what the trainers use; default cpu. This build has no CUDA "
-           "engine:\n"
-           "                            cuda:N needs --trainer\n"
+           "  --slots N                 trainers at a time; default: one a core for cpu, one a GPU "
+           "for cuda.\n"
+           "                            More slots than GPUs: they go round, and share a GPU's "
+           "memory\n"
+           "  --device DEVICE           what the trainers use: cpu (default), cuda for all GPUs "
+           "that "
+           "are\n"
+           "                            visible (CUDA_VISIBLE_DEVICES), cuda:N or cuda:GPU-UUID "
+           "for "
+           "one\n"
            "  --trainer PROGRAM         a program that speaks the frames of "
            "docs/trainer-protocol.md;\n"
            "                            default: archscout-trainer beside this program\n"
@@ -37,6 +44,9 @@ const char *agent_options_usage(void)
            "default 60\n"
            "  --first-step-seconds N    the same before its hello and before a task's first step; "
            "default 300\n"
+           "  --drain-seconds N         a trainer that is not gone so long after it was killed "
+           "(stuck in\n"
+           "                            the driver): its GPU gets no more work; default 30\n"
            "  --exit-with-parent        stop when the process that started this one ends\n"
            "  --log-level LEVEL         error, warning, info or debug; default info\n"
            "  --help, --version\n"
@@ -52,7 +62,8 @@ const char *agent_options_usage(void)
            "\n"
            "Exit status: 0 stopped by a signal; 1 it could not go on (out of memory, ...); 2 wrong "
            "arguments;\n"
-           "3 the trainer cannot be run.\n";
+           "3 the trainer cannot be run; 4 no such device: the trainer has no CUDA engine, or the "
+           "machine no\nsuch GPU.\n";
 }
 
 enum option_key {
@@ -65,6 +76,7 @@ enum option_key {
     OPTION_NAME,
     OPTION_STALL_SECONDS,
     OPTION_FIRST_STEP_SECONDS,
+    OPTION_DRAIN_SECONDS,
     OPTION_EXIT_WITH_PARENT,
     OPTION_LOG_LEVEL,
     OPTION_HELP,
@@ -81,6 +93,7 @@ static const struct option long_options[] = {
     {"name", required_argument, NULL, OPTION_NAME},
     {"stall-seconds", required_argument, NULL, OPTION_STALL_SECONDS},
     {"first-step-seconds", required_argument, NULL, OPTION_FIRST_STEP_SECONDS},
+    {"drain-seconds", required_argument, NULL, OPTION_DRAIN_SECONDS},
     {"exit-with-parent", no_argument, NULL, OPTION_EXIT_WITH_PARENT},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -101,15 +114,52 @@ static int read_number(const char *text, const char *option, uint32_t max, uint3
     return 0;
 }
 
+bool agent_device_is_good(const char *text)
+{
+    static const char gpu[] = "GPU-";
+    if (strcmp(text, "cpu") == 0 || strcmp(text, "cuda") == 0)
+        return true;
+    if (strncmp(text, "cuda:", 5) != 0 || strlen(text) >= AGENT_DEVICE_SIZE)
+        return false;
+    const char *which = text + 5;
+    const size_t digits = strspn(which, "0123456789");
+    if (strncmp(which, gpu, sizeof gpu - 1) != 0)
+        return digits >= 1 && digits <= 3 && which[digits] == '\0';
+    const char *uuid = which + sizeof gpu - 1;
+    return uuid[0] && uuid[strspn(uuid, "0123456789abcdefABCDEF-")] == '\0';
+}
+
 static int read_device(const char *text, const char **ret_device, struct error *error)
 {
-    const char *number = strncmp(text, "cuda:", 5) == 0 ? text + 5 : NULL;
-    size_t digits = number ? strspn(number, "0123456789") : 0;
-    bool cuda = digits >= 1 && digits <= 3 && number[digits] == '\0';
-    if (!cuda && strcmp(text, "cpu") != 0)
-        return error_set(error, -EINVAL, "", "--device must be cpu or cuda:N, not \"%.40s\"", text);
+    if (!agent_device_is_good(text))
+        return error_set(error, -EINVAL, "",
+                         "--device must be cpu, cuda, cuda:N or cuda:GPU-UUID, not \"%.40s\"",
+                         text);
     *ret_device = text;
     return 0;
+}
+
+bool agent_options_ask(const struct agent_options *options)
+{
+    const bool cpu = strcmp(options->device, "cpu") == 0;
+    const bool all = strcmp(options->device, "cuda") == 0;
+    return all || (!cpu && !options->trainer);
+}
+
+void agent_options_use(struct agent_options *options, const struct agent_devices *devices)
+{
+    assert(devices->count >= 1);
+    options->devices = *devices;
+    if (!options->slots_given)
+        options->slots = devices->count;
+}
+
+const char *agent_options_slot_device(const struct agent_options *options, uint32_t slot,
+                                      uint32_t *ret_sharing)
+{
+    const uint32_t count = options->devices.count, device = slot % count;
+    *ret_sharing = options->slots / count + (device < options->slots % count);
+    return options->devices.names[device];
 }
 
 static int read_name(const char *text, char ret_name[WIRE_WORKER_SIZE], struct error *error)
@@ -134,6 +184,7 @@ static int read_option(int key, const char *word, const char *value, struct agen
         options->server = value;
         return 0;
     case OPTION_SLOTS:
+        options->slots_given = true;
         return read_number(value, "--slots", WIRE_SLOTS_MAX, &options->slots, error);
     case OPTION_DEVICE:
         return read_device(value, &options->device, error);
@@ -154,6 +205,9 @@ static int read_option(int key, const char *word, const char *value, struct agen
     case OPTION_FIRST_STEP_SECONDS:
         return read_number(value, "--first-step-seconds", LIMIT_SECONDS_MAX,
                            &options->first_step_seconds, error);
+    case OPTION_DRAIN_SECONDS:
+        return read_number(value, "--drain-seconds", LIMIT_SECONDS_MAX, &options->drain_seconds,
+                           error);
     case OPTION_EXIT_WITH_PARENT:
         options->exit_with_parent = true;
         return 0;
@@ -177,11 +231,9 @@ static int complete(struct agent_options *options, uint32_t core_count, struct e
     bool cpu = strcmp(options->device, "cpu") == 0;
     if (!options->server)
         return error_set(error, -EINVAL, "", "--server is missing");
-    if (!cpu && !options->trainer)
-        return error_set(error, -EINVAL, "",
-                         "this build has no CUDA engine: --device %s needs --trainer",
-                         options->device);
-    if (!options->slots)
+    options->devices.count = 1;
+    snprintf(options->devices.names[0], AGENT_DEVICE_SIZE, "%s", options->device);
+    if (!options->slots_given)
         options->slots = cpu ? core_count : 1;
     if (options->slots > WIRE_SLOTS_MAX)
         options->slots = WIRE_SLOTS_MAX;
@@ -195,6 +247,7 @@ int agent_options_parse(int argc, char *const *argv, uint32_t core_count,
         .device = "cpu",
         .stall_seconds = STALL_SECONDS_DEFAULT,
         .first_step_seconds = FIRST_STEP_SECONDS_DEFAULT,
+        .drain_seconds = DRAIN_SECONDS_DEFAULT,
         .log_level = LOG_INFO,
     };
     optind = 0; /* getopt starts anew, so that this function may be called again */

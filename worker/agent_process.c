@@ -98,10 +98,10 @@ static int open_pipes(struct start_pipes *pipes)
 }
 
 /* In the child, between fork and exec: only calls that are safe there. Does not return. */
-static void become(const char *path, char *const *environment, const struct start_pipes *pipes,
-                   pid_t parent)
+static void become(const char *path, char *const *arguments, char *const *environment,
+                   const struct start_pipes *pipes, pid_t parent)
 {
-    char *const arguments[] = {(char *)path, NULL};
+    char *const alone[] = {(char *)path, NULL};
     sigset_t none;
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -112,7 +112,7 @@ static void become(const char *path, char *const *environment, const struct star
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (dup2(pipes->in[0], 0) >= 0 && dup2(pipes->out[1], 1) >= 0 && dup2(pipes->err[1], 2) >= 0) {
         close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
-        execve(path, arguments, environment);
+        execve(path, arguments ? arguments : alone, environment);
     }
     int32_t failure = errno;
     ssize_t written = write(pipes->failure[1], &failure, sizeof failure);
@@ -135,15 +135,15 @@ static int await_exec(pid_t pid, int failure_fd)
     return -failure;
 }
 
-int process_spawn(const char *path, char *const *environment, struct process *ret_process,
-                  struct error *error)
+int process_spawn(const char *path, char *const *arguments, char *const *environment,
+                  struct process *ret_process, struct error *error)
 {
     struct start_pipes pipes;
     pid_t parent = getpid();
     int code = open_pipes(&pipes);
     pid_t pid = code == 0 ? fork() : -1;
     if (pid == 0)
-        become(path, environment, &pipes, parent);
+        become(path, arguments, environment, &pipes, parent);
     if (code == 0 && pid < 0)
         code = -errno;
     if (code == 0) {

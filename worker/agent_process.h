@@ -18,11 +18,11 @@ struct process {
 /* The file that `program` names: as it is where it has a slash, else by PATH. -ENOENT, -EACCES with a message. */
 int process_find(const char *program, char ret_path[PATH_MAX], struct error *error) MUST_USE;
 
-/* Runs the file at `path` without arguments and without a shell, in a process group of its own, with pipes on 0, 1 and 2 and
+/* Runs the file at `path` without a shell, with `arguments` as main has them (NULL: `path` alone), in a process group of its own, with pipes on 0, 1 and 2 and
  * no other descriptor of ours; it is killed when the calling thread ends. `environment` is like environ. The caller owns
  * the three descriptors (close-on-exec) and reaps the process. Negative errno with a message where it cannot be run. */
-int process_spawn(const char *path, char *const *environment, struct process *ret_process,
-                  struct error *error) MUST_USE;
+int process_spawn(const char *path, char *const *arguments, char *const *environment,
+                  struct process *ret_process, struct error *error) MUST_USE;
 
 /* SIGTERM to the process, which must not have been reaped. */
 void process_terminate(pid_t pid);

@@ -16,6 +16,9 @@ bool registration_ready(const struct slot *slots, uint32_t slot_count)
     return known;
 }
 
+/* Before the device of a slot that takes no work; the daemon shows it to people. */
+static const char DRAINED[] = "drained: ";
+
 static void add_dataset(struct register_request *request, const struct dataset *dataset)
 {
     for (uint32_t i = 0; i < request->dataset_count; i++) {
@@ -43,8 +46,10 @@ void registration_collect(const struct agent_shared *shared, const struct slot *
     copy_host(ret_request->host);
     for (uint32_t i = 0; i < slot_count; i++) {
         const struct hello *hello = &slots[i].hello;
-        snprintf(ret_request->slots[i].device, sizeof ret_request->slots[i].device, "%s",
-                 slots[i].hello_known ? hello->device : shared->options->device);
+        snprintf(ret_request->slots[i].device, sizeof ret_request->slots[i].device, "%s%.*s",
+                 slots[i].drained ? DRAINED : "",
+                 WIRE_DEVICE_SIZE - 1 - (slots[i].drained ? (int)strlen(DRAINED) : 0),
+                 slots[i].hello_known ? hello->device : slots[i].child_options.device);
         for (uint32_t k = 0; slots[i].hello_known && k < hello->dataset_count; k++)
             add_dataset(ret_request, &hello->datasets[k]);
     }

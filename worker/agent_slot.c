@@ -17,12 +17,13 @@ void slot_init(struct slot *slot, struct agent_shared *shared, uint32_t index)
         .loop = shared->loop,
         .log = shared->log,
         .path = shared->trainer_path,
-        .device = shared->options->device,
         .data = shared->options->data,
         .work = agent_files_slot(&shared->files, index, slot->work) == 0 ? slot->work : NULL,
         .slot = index,
         .slots = shared->options->slots,
     };
+    slot->child_options.device =
+        agent_options_slot_device(shared->options, index, &slot->child_options.device_slots);
 }
 
 void slot_release(struct slot *slot)
@@ -30,6 +31,12 @@ void slot_release(struct slot *slot)
     transfer_cancel(&slot->transfer);
     http_loop_cancel(slot->call);
     slot->call = NULL;
+}
+
+static void begin_ending(struct slot *slot)
+{
+    slot->state = SLOT_ENDING;
+    slot->ending_ms = uv_now(slot->shared->loop);
 }
 
 /* ---- the attempt ---- */
@@ -112,7 +119,7 @@ static void take_back(struct slot *slot)
 {
     return_attempt(slot, return_cause(slot));
     slot->handing_back = false;
-    slot->state = SLOT_ENDING;
+    begin_ending(slot);
     slot->restart_due_ms = 0;
     child_kill(slot->trainer);
 }
@@ -128,7 +135,7 @@ void slot_drop_attempt(struct slot *slot, const char *reason)
         slot->state = SLOT_READY;
     if (slot->state != SLOT_BUSY)
         return;
-    slot->state = SLOT_ENDING;
+    begin_ending(slot);
     slot->restart_due_ms = 0;
     child_kill(slot->trainer);
 }
@@ -163,7 +170,7 @@ static void take_hello(struct slot *slot, const struct hello *hello)
     slot->settled = true;
     slot->hello = *hello;
     slot->hello_known = true;
-    slot->hello_new = true;
+    slot->news = true;
     log_line(slot->shared->log, LOG_INFO, "slot %u: trainer %d is ready on %s with %u data sets",
              slot->index, child_pid(slot->trainer), hello->device, hello->dataset_count);
 }
@@ -191,6 +198,19 @@ static void take_epoch(struct slot *slot, int code, const struct wire_epoch *epo
         child_fail(slot->trainer, "reported epoch %u out of turn", epoch->number);
 }
 
+/* It has lost its device. It ends by itself, but might be given a task before; where a device is lost again and again, longer
+ * and longer waits keep it from losing many tasks. */
+static void replace_trainer(struct slot *slot)
+{
+    const uint32_t wait_ms = backoff_next_ms(&slot->restart, agent_random_bits());
+    begin_ending(slot);
+    slot->restart_due_ms = uv_now(slot->shared->loop) + wait_ms;
+    child_kill(slot->trainer);
+    log_line(slot->shared->log, LOG_WARNING,
+             "slot %u: trainer %d lost its device; starting another in %.1f s", slot->index,
+             child_pid(slot->trainer), wait_ms / 1000.0);
+}
+
 static void take_result(struct slot *slot, int code, const struct wire_result *result)
 {
     struct attempt *attempt = &slot->attempt;
@@ -204,10 +224,13 @@ static void take_result(struct slot *slot, int code, const struct wire_result *r
     if (attempt->result.outcome == WIRE_OUTCOME_RETURNED && !slot->handing_back)
         slot->request_due_ms = uv_now(slot->shared->loop) + UNASKED_RETURN_MS;
     slot->handing_back = false;
-    backoff_reset(&slot->restart);
+    if (attempt->result.outcome != WIRE_OUTCOME_LOST)
+        backoff_reset(&slot->restart);
     log_line(slot->shared->log, LOG_INFO, "slot %u: attempt %llu is %s, accuracy %.4f, %.1f s %s",
              slot->index, WORD(attempt->attempt), wire_outcome_name(attempt->result.outcome),
              attempt->result.accuracy, attempt->result.seconds, attempt->result.message);
+    if (attempt->result.outcome == WIRE_OUTCOME_LOST)
+        replace_trainer(slot);
 }
 
 static void on_message(void *user, int code, const struct trainer_message *message)
@@ -244,7 +267,7 @@ static void on_ended(void *user, const char *cause)
     agent_wake(slot->shared);
     uint64_t now_ms = uv_now(slot->shared->loop);
     enum slot_state state = slot->state;
-    slot->state = SLOT_ENDING;
+    begin_ending(slot);
     if (state == SLOT_BUSY || state == SLOT_FETCHING) {
         char text[CHILD_CAUSE_SIZE];
         snprintf(text, sizeof text, "the trainer %.460s", cause);
@@ -271,6 +294,10 @@ static void on_gone(void *user)
     struct slot *slot = user;
     slot->trainer = NULL;
     slot->state = SLOT_EMPTY;
+    if (slot->stuck)
+        log_line(slot->shared->log, LOG_INFO, "slot %u: the trainer on %s is gone after all",
+                 slot->index, slot->child_options.device);
+    slot->stuck = false;
     agent_wake(slot->shared);
 }
 
@@ -325,13 +352,40 @@ static void watch_trainer(struct slot *slot, uint64_t now_ms)
 
 static void end_trainer(struct slot *slot)
 {
-    slot->state = SLOT_ENDING;
+    begin_ending(slot);
     child_kill(slot->trainer);
+}
+
+static uint64_t stuck_due_ms(const struct slot *slot)
+{
+    return slot->ending_ms + slot->shared->options->drain_seconds * UINT64_C(1000);
+}
+
+/* SIGKILL does not end a process that waits in a driver. */
+static void watch_end(struct slot *slot, uint64_t now_ms)
+{
+    if (slot->stuck || now_ms < stuck_due_ms(slot))
+        return;
+    slot->stuck = true;
+    log_line(slot->shared->log, LOG_ERROR,
+             "slot %u: trainer %d is not gone %u s after it was killed: no more work for %s until "
+             "it is; if it stays, the machine needs its driver reset or a restart",
+             slot->index, child_pid(slot->trainer), slot->shared->options->drain_seconds,
+             slot->child_options.device);
+}
+
+bool slot_is_drained_by(const struct slot *slot, const struct slot *other)
+{
+    const char *device = slot->child_options.device;
+    const bool shared =
+        strcmp(device, "cpu") != 0 && strcmp(device, other->child_options.device) == 0;
+    return other->stuck && (other == slot || shared);
 }
 
 void slot_step(struct slot *slot, uint64_t now_ms)
 {
-    if (slot->state == SLOT_EMPTY && !slot->shared->stopping && now_ms >= slot->restart_due_ms)
+    if (slot->state == SLOT_EMPTY && !slot->shared->stopping && !slot->drained &&
+        now_ms >= slot->restart_due_ms)
         start_trainer(slot, now_ms);
     if (slot->has_attempt && slot->unwanted && now_ms >= slot->unwanted_ms)
         end_unwanted(slot);
@@ -341,6 +395,8 @@ void slot_step(struct slot *slot, uint64_t now_ms)
         end_trainer(slot);
     if (slot->state == SLOT_STARTING || slot->state == SLOT_BUSY)
         watch_trainer(slot, now_ms);
+    if (slot->state == SLOT_ENDING)
+        watch_end(slot, now_ms);
     slot_step_transfer(slot, now_ms);
     slot_step_request(slot, now_ms);
 }
@@ -349,11 +405,13 @@ static uint64_t trainer_due_ms(const struct slot *slot)
 {
     switch (slot->state) {
     case SLOT_EMPTY:
-        return slot->shared->stopping ? UINT64_MAX : slot->restart_due_ms;
+        return slot->shared->stopping || slot->drained ? UINT64_MAX : slot->restart_due_ms;
     case SLOT_STARTING:
     case SLOT_BUSY:
         return slot->verdict_ms ? slot->verdict_ms
                                 : slot->progress_ms + patience_seconds(slot) * UINT64_C(1000);
+    case SLOT_ENDING:
+        return slot->stuck ? UINT64_MAX : stuck_due_ms(slot);
     default:
         return UINT64_MAX;
     }
@@ -391,5 +449,5 @@ void slot_stop(struct slot *slot)
 
 bool slot_is_idle(const struct slot *slot)
 {
-    return slot->state == SLOT_EMPTY && !slot->has_attempt;
+    return (slot->state == SLOT_EMPTY || slot->stuck) && !slot->has_attempt;
 }

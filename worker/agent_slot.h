@@ -35,7 +35,7 @@ enum slot_state {
     SLOT_READY,
     SLOT_FETCHING, /* it waits, until the attempt's checkpoint is here */
     SLOT_BUSY,     /* it works on the attempt */
-    SLOT_ENDING,   /* killed or ended, until the process is gone */
+    SLOT_ENDING, /* killed or ended, until the process is gone; a process that waits in a driver may never go */
 };
 
 enum slot_request { SLOT_LEASE, SLOT_REPORT, SLOT_RESULT };
@@ -52,9 +52,12 @@ struct slot {
     bool first_step_made;  /* of the task */
     uint64_t restart_due_ms;
     struct backoff restart;
+    uint64_t ending_ms; /* ENDING: since when */
+    bool stuck;         /* and that was longer ago than it may take */
+    bool drained;       /* a trainer on its device is stuck: no more work, no other trainer */
     bool settled;       /* it has said hello or failed, once */
     bool hello_known;   /* `hello` is set */
-    bool hello_new;     /* and the agent has not looked at it */
+    bool news; /* of what the daemon is told of the slot, that the agent has not looked at */
     struct hello hello; /* of its latest trainer */
 
     bool has_attempt; /* BUSY, or until its result is acknowledged */
@@ -94,7 +97,9 @@ uint64_t slot_due_ms(const struct slot *slot);
 
 /* Ends the trainer and the request for work; what it worked on is handed back, with a checkpoint where it writes them. */
 void slot_stop(struct slot *slot);
-/* No trainer, and nothing that the daemon should be told. */
+/* True where a trainer of `other` that cannot be ended makes this slot unusable: it is its own, or on the same GPU. */
+bool slot_is_drained_by(const struct slot *slot, const struct slot *other);
+/* No trainer, or one that cannot be ended, and nothing that the daemon should be told. */
 bool slot_is_idle(const struct slot *slot);
 
 /* ---- between the slot's two sides ---- */

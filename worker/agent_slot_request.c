@@ -10,7 +10,7 @@ static int next_request(const struct slot *slot)
 {
     bool stopping = slot->shared->stopping;
     if (!slot->has_attempt)
-        return slot->state == SLOT_READY && !stopping ? SLOT_LEASE : -1;
+        return slot->state == SLOT_READY && !stopping && !slot->drained ? SLOT_LEASE : -1;
     if (slot->attempt.over && (slot->attempt.epoch_count == 0 || stopping) &&
         !slot_owes_checkpoint(slot))
         return SLOT_RESULT;
@@ -55,6 +55,19 @@ static void refuse_task(struct slot *slot, const struct wire_task *task, const s
     slot->unwanted = NULL;
 }
 
+/* It was asked for before the slot's device was drained. */
+static void return_task(struct slot *slot, const struct wire_task *task)
+{
+    const uint64_t now_ms = uv_now(slot->shared->loop);
+    attempt_begin(&slot->attempt, task, now_ms);
+    attempt_return(&slot->attempt, "its device takes no more work", now_ms);
+    log_line(slot->shared->log, LOG_INFO,
+             "slot %u: attempt %llu is handed back: its device takes no more work", slot->index,
+             (unsigned long long)task->attempt);
+    slot->has_attempt = true;
+    slot->unwanted = NULL;
+}
+
 static void on_lease(struct slot *slot, const struct http_response *response)
 {
     struct lease_response lease = {.has_task = false};
@@ -70,6 +83,8 @@ static void on_lease(struct slot *slot, const struct http_response *response)
     }
     if (!lease.has_task)
         slot->request_due_ms = slot->asked_ms + LEASE_INTERVAL_MS;
+    else if (slot->drained)
+        return_task(slot, &lease.task);
     else if (slot->state == SLOT_READY)
         slot_begin(slot, &lease.task);
     else /* the daemon gives a slot the same task again */

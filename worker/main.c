@@ -3,15 +3,18 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
 #include "proto/http_client.h"
 #include "worker/agent.h"
+#include "worker/agent_devices.h"
 #include "worker/agent_process.h"
 
-enum { EXIT_USAGE = 2, EXIT_NO_TRAINER = 3 };
+enum { EXIT_USAGE = 2, EXIT_NO_TRAINER = 3, EXIT_NO_DEVICE = 4 };
 
 /* Pipes must not land on 0, 1 or 2. */
 static int open_standard_descriptors(void)
@@ -53,7 +56,26 @@ static int follow_parent(void)
     return getppid() == parent ? 0 : -ESRCH;
 }
 
-static int run(const struct agent_options *options)
+/* Which devices --device means, where the trainer must say. The exit status. */
+static int choose_devices(struct agent_options *options, const char *trainer, const struct log *log)
+{
+    struct agent_devices devices;
+    struct error error;
+    if (!agent_options_ask(options))
+        return EXIT_SUCCESS;
+    int code = agent_devices_ask(trainer, options->device, DEVICES_ASK_MS, &devices, &error);
+    if (code < 0) {
+        log_line(log, LOG_ERROR, "%s", error.message);
+        return code == -ENODEV ? EXIT_NO_DEVICE : EXIT_FAILURE;
+    }
+    agent_options_use(options, &devices);
+    if (options->slots < devices.count)
+        log_line(log, LOG_WARNING, "%u of %u GPUs are used: --slots %u", options->slots,
+                 devices.count, options->slots);
+    return EXIT_SUCCESS;
+}
+
+static int run(struct agent_options *options)
 {
     const struct log log = {.program = "archscout-worker", .level = options->log_level, .fd = 2};
     char trainer[PATH_MAX];
@@ -68,6 +90,9 @@ static int run(const struct agent_options *options)
         log_line(&log, LOG_ERROR, "cannot start: out of memory or descriptors");
         return EXIT_FAILURE;
     }
+    int status = choose_devices(options, trainer, &log);
+    if (status != EXIT_SUCCESS)
+        return status;
     log_line(&log, LOG_INFO, "version %s, %u slots on %s, trainer %s, server %s", ARCHSCOUT_VERSION,
              options->slots, options->device, trainer, options->server);
     int code = agent_run(options, trainer, &log, &error);

@@ -39,8 +39,8 @@ static void test_trainer_gets_its_environment_and_nothing_else(void **state)
     static const char *const arguments[] = {"--slots",  "1",      "--data", "/some/where",
                                             "--device", "cuda:3", NULL};
     agent_process_start(&scene->agent, scene->daemon.port, FAKE_TRAINER_PROGRAM, "ok", arguments);
-    agent_process_await_log(&scene->agent,
-                            "device cuda:3 data /some/where slot 0 threads 1 descriptors 3");
+    agent_process_await_log(
+        &scene->agent, "device cuda:3 data /some/where slot 0 threads 1 descriptors 3 sharing 1");
     scene_end(scene);
 }
 
@@ -166,6 +166,13 @@ static void test_a_trainer_that_exits_inside_a_frame_is_lost(void **state)
                 &(struct fault){"truncated@2", WIRE_OUTCOME_LOST, "status 0 inside a frame", true});
 }
 
+/* It would live on: what has lost its device is not to be trusted with another task. */
+static void test_a_trainer_that_lost_its_device_is_replaced(void **state)
+{
+    check_fault(*state,
+                &(struct fault){"devicelost@2", WIRE_OUTCOME_LOST, "fallen off the bus", true});
+}
+
 static void test_epochs_that_are_not_finite_end_as_diverged(void **state)
 {
     check_fault(*state, &(struct fault){"nan", WIRE_OUTCOME_DIVERGED, "not finite", false});
@@ -287,6 +294,7 @@ int main(void)
         SCENE(test_a_frame_beyond_the_maximum_is_lost),
         SCENE(test_a_message_with_a_wrong_field_is_lost),
         SCENE(test_a_trainer_that_exits_inside_a_frame_is_lost),
+        SCENE(test_a_trainer_that_lost_its_device_is_replaced),
         SCENE(test_epochs_that_are_not_finite_end_as_diverged),
         SCENE(test_a_result_that_is_not_a_number_is_diverged),
         SCENE(test_out_of_memory_keeps_the_measured_need),

@@ -12,6 +12,7 @@
  *     oversize@N          announces a frame of 2 GB
  *     badfield@N          reports more steps done than there are
  *     truncated@N         ends with status 0 in the middle of a frame
+ *     devicelost@N        says LOST, as a trainer whose GPU failed, and goes on living
  *     nan                 reports epochs that are not finite, then DIVERGED
  *     nandone             says DONE with an accuracy that is not a number
  *     oom                 OUT_OF_MEMORY unless the batch is in two parts
@@ -22,9 +23,10 @@
  *     idleexit            says hello and ends
  *   FAKE_TRAINER_STEP_MS  sleep a step, default 1
  *   FAKE_TRAINER_STEPS    steps an epoch, default 4
- *   FAKE_TRAINER_ONCE     a directory: hang, segv, exit3, garbage, oversize, badfield and truncated show once a candidate
+ *   FAKE_TRAINER_ONCE     a directory: hang, segv, exit3, garbage, oversize, badfield, truncated and devicelost show once a candidate
  *   FAKE_TRAINER_CHECKPOINTS  steps between checkpoints (in the first half of a task), each a text of FAKE_TRAINER_CHECKPOINT_BYTES (default 100) in which
  *                         the step is written; on SIGTERM one more, and the task is handed back. Unset: none
+ *   FAKE_TRAINER_DEVICES  what it prints for --list-devices; unset: an error, and status 4
  *   FAKE_TRAINER_CHATTY   set: writes to standard error what it does */
 #include <errno.h>
 #include <fcntl.h>
@@ -52,6 +54,7 @@ enum behaviour {
     OVERSIZE,
     BADFIELD,
     TRUNCATED,
+    DEVICE_LOST,
     NAN_EPOCHS,
     NAN_DONE,
     OOM,
@@ -76,6 +79,7 @@ static const char *const behaviour_names[BEHAVIOUR_COUNT] = {
     [OVERSIZE] = "oversize",
     [BADFIELD] = "badfield",
     [TRUNCATED] = "truncated",
+    [DEVICE_LOST] = "devicelost",
     [NAN_EPOCHS] = "nan",
     [NAN_DONE] = "nandone",
     [OOM] = "oom",
@@ -188,6 +192,15 @@ static void raw(const void *bytes, size_t length)
         exit(1);
 }
 
+static void end_with(enum wire_outcome outcome, const char *text)
+{
+    struct trainer_message message = {.kind = TRAINER_RESULT, .result = {.outcome = outcome}};
+    snprintf(message.result.message, sizeof message.result.message, "%s", text);
+    if (outcome == WIRE_OUTCOME_OUT_OF_MEMORY)
+        message.result.memory_needed_bytes = UINT64_C(5) << 30;
+    say(&message);
+}
+
 /* ---- what goes wrong ---- */
 
 static void sleep_ms(long ms)
@@ -240,6 +253,10 @@ static void misbehave(enum behaviour behaviour)
     case TRUNCATED:
         raw(half, sizeof half);
         exit(0);
+    case DEVICE_LOST:
+        end_with(WIRE_OUTCOME_LOST, "cuda:0 failed: it has fallen off the bus");
+        hang();
+        break;
     default:
         break;
     }
@@ -247,7 +264,7 @@ static void misbehave(enum behaviour behaviour)
 
 static bool is_fault(enum behaviour behaviour)
 {
-    return behaviour >= HANG && behaviour <= TRUNCATED;
+    return behaviour >= HANG && behaviour <= DEVICE_LOST;
 }
 
 /* True the first time that the candidate comes, where faults are to show once. */
@@ -321,15 +338,6 @@ static struct wire_result result_of(const struct wire_task *task)
         .first_step_s = 0.01,
         .images = task->train_images * task->epochs,
     };
-}
-
-static void end_with(enum wire_outcome outcome, const char *text)
-{
-    struct trainer_message message = {.kind = TRAINER_RESULT, .result = {.outcome = outcome}};
-    snprintf(message.result.message, sizeof message.result.message, "%s", text);
-    if (outcome == WIRE_OUTCOME_OUT_OF_MEMORY)
-        message.result.memory_needed_bytes = UINT64_C(5) << 30;
-    say(&message);
 }
 
 /* ---- checkpoints ---- */
@@ -472,14 +480,28 @@ static int open_descriptors(void)
 
 static void introduce(void)
 {
-    fprintf(stderr, "device %s data %s slot %s threads %s descriptors %d\n",
+    fprintf(stderr, "device %s data %s slot %s threads %s descriptors %d sharing %s\n",
             or_unset(getenv(TRAINER_ENV_DEVICE)), or_unset(getenv(TRAINER_ENV_DATA)),
             or_unset(getenv(TRAINER_ENV_SLOT)), or_unset(getenv("OMP_NUM_THREADS")),
-            open_descriptors());
+            open_descriptors(), or_unset(getenv(TRAINER_ENV_DEVICE_SLOTS)));
 }
 
-int main(void)
+static int list_devices(void)
 {
+    const char *devices = getenv("FAKE_TRAINER_DEVICES");
+    if (!devices) {
+        fprintf(stderr, "2026-01-01T00:00:00.000Z error archscout-trainer: %s: no such device\n",
+                or_unset(getenv(TRAINER_ENV_DEVICE)));
+        return 4;
+    }
+    fputs(devices, stdout);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "--list-devices") == 0)
+        return list_devices();
     const struct settings settings = read_settings();
     if (settings.chatty)
         introduce();

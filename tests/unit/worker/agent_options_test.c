@@ -39,6 +39,7 @@ static void test_defaults_are_a_slot_for_each_core_on_the_cpu(void **state)
     assert_string_equal(options.name, "");
     assert_int_equal(options.stall_seconds, STALL_SECONDS_DEFAULT);
     assert_int_equal(options.first_step_seconds, FIRST_STEP_SECONDS_DEFAULT);
+    assert_int_equal(options.drain_seconds, DRAIN_SECONDS_DEFAULT);
     assert_false(options.exit_with_parent);
     assert_int_equal(options.log_level, LOG_INFO);
 }
@@ -50,7 +51,8 @@ static void test_every_option_is_read(void **state)
     struct error error;
     assert_int_equal(PARSE("--server=http://h:1", "--slots=3", "--device=cuda:12", "--trainer=/t",
                            "--data=/d", "--name=a.b_c:d-e", "--stall-seconds=7",
-                           "--first-step-seconds=8", "--exit-with-parent", "--log-level=debug"),
+                           "--first-step-seconds=8", "--drain-seconds=9", "--exit-with-parent",
+                           "--log-level=debug"),
                      0);
     assert_int_equal(options.slots, 3);
     assert_string_equal(options.device, "cuda:12");
@@ -59,19 +61,60 @@ static void test_every_option_is_read(void **state)
     assert_string_equal(options.name, "a.b_c:d-e");
     assert_int_equal(options.stall_seconds, 7);
     assert_int_equal(options.first_step_seconds, 8);
+    assert_int_equal(options.drain_seconds, 9);
     assert_true(options.exit_with_parent);
     assert_int_equal(options.log_level, LOG_DEBUG);
 }
 
-static void test_a_gpu_has_one_slot_and_needs_a_trainer(void **state)
+static void test_a_gpu_has_one_slot(void **state)
 {
     (void)state;
     struct agent_options options;
     struct error error;
-    assert_int_equal(PARSE("--server=u", "--device=cuda:0"), -EINVAL);
-    assert_non_null(strstr(error.message, "no CUDA engine"));
-    assert_int_equal(PARSE("--server=u", "--device=cuda:0", "--trainer=t"), 0);
+    uint32_t sharing;
+    assert_int_equal(PARSE("--server=u", "--device=cuda:0"), 0);
     assert_int_equal(options.slots, 1);
+    assert_string_equal(agent_options_slot_device(&options, 0, &sharing), "cuda:0");
+    assert_int_equal(sharing, 1);
+    assert_int_equal(PARSE("--server=u", "--device=cuda:GPU-5d2b6f0a-0000", "--slots=3"), 0);
+    assert_string_equal(agent_options_slot_device(&options, 2, &sharing), "cuda:GPU-5d2b6f0a-0000");
+    assert_int_equal(sharing, 3);
+}
+
+static void test_the_trainer_is_asked_for_gpus_unless_it_is_told_which(void **state)
+{
+    (void)state;
+    struct agent_options options;
+    struct error error;
+    assert_int_equal(PARSE("--server=u", "--device=cpu"), 0);
+    assert_false(agent_options_ask(&options));
+    assert_int_equal(PARSE("--server=u", "--device=cuda:1"), 0);
+    assert_true(agent_options_ask(&options));
+    assert_int_equal(PARSE("--server=u", "--device=cuda:1", "--trainer=t"), 0);
+    assert_false(agent_options_ask(&options));
+    assert_int_equal(PARSE("--server=u", "--device=cuda", "--trainer=t"), 0);
+    assert_true(agent_options_ask(&options));
+}
+
+static void test_slots_go_round_the_gpus(void **state)
+{
+    (void)state;
+    static const struct agent_devices three = {3, {"cuda:0", "cuda:1", "cuda:2"}};
+    struct agent_options options;
+    struct error error;
+    uint32_t sharing;
+    assert_int_equal(PARSE("--server=u", "--device=cuda"), 0);
+    agent_options_use(&options, &three);
+    assert_int_equal(options.slots, 3);
+    assert_string_equal(agent_options_slot_device(&options, 2, &sharing), "cuda:2");
+    assert_int_equal(sharing, 1);
+    assert_int_equal(PARSE("--server=u", "--device=cuda", "--slots=7"), 0);
+    agent_options_use(&options, &three);
+    assert_int_equal(options.slots, 7);
+    assert_string_equal(agent_options_slot_device(&options, 3, &sharing), "cuda:0");
+    assert_int_equal(sharing, 3); /* 0, 3 and 6 */
+    assert_string_equal(agent_options_slot_device(&options, 5, &sharing), "cuda:2");
+    assert_int_equal(sharing, 2);
 }
 
 static void test_wrong_arguments_are_refused_by_name(void **state)
@@ -91,6 +134,10 @@ static void test_wrong_arguments_are_refused_by_name(void **state)
         {"--device=cuda:", "--device"},
         {"--device=cuda:1x", "--device"},
         {"--device=cuda:1000", "--device"},
+        {"--device=cuda:GPU-", "--device"},
+        {"--device=cuda:GPU-xyz", "--device"},
+        {"--device=cuda:MIG-12", "--device"},
+        {"--drain-seconds=0", "--drain-seconds"},
         {"--name=", "--name"},
         {"--name=a b", "--name"},
         {"--name=1234567890123456789012345678901234567890123456789012345678901234", "--name"},
@@ -132,7 +179,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults_are_a_slot_for_each_core_on_the_cpu),
         cmocka_unit_test(test_every_option_is_read),
-        cmocka_unit_test(test_a_gpu_has_one_slot_and_needs_a_trainer),
+        cmocka_unit_test(test_a_gpu_has_one_slot),
+        cmocka_unit_test(test_the_trainer_is_asked_for_gpus_unless_it_is_told_which),
+        cmocka_unit_test(test_slots_go_round_the_gpus),
         cmocka_unit_test(test_wrong_arguments_are_refused_by_name),
         cmocka_unit_test(test_the_server_is_required),
         cmocka_unit_test(test_help_and_version_need_nothing_else),

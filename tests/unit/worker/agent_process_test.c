@@ -36,7 +36,7 @@ static int run_to_end(const char *path, char *const *environment, char *ret_outp
 {
     struct process process;
     struct error error;
-    assert_int_equal(process_spawn(path, environment, &process, &error), 0);
+    assert_int_equal(process_spawn(path, NULL, environment, &process, &error), 0);
     close(process.in_fd);
     size_t used = 0;
     ssize_t count;
@@ -70,9 +70,9 @@ static void test_a_file_that_cannot_be_run_is_an_error_at_once(void **state)
     close(fd);
     struct process process;
     struct error error;
-    assert_int_equal(process_spawn(path, environ, &process, &error), -ENOEXEC);
+    assert_int_equal(process_spawn(path, NULL, environ, &process, &error), -ENOEXEC);
     assert_non_null(strstr(error.message, path));
-    assert_int_equal(process_spawn("/no/such/program", environ, &process, &error), -ENOENT);
+    assert_int_equal(process_spawn("/no/such/program", NULL, environ, &process, &error), -ENOENT);
     unlink(path);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left */
 }
@@ -89,7 +89,7 @@ static void test_killing_ends_the_whole_group(void **state)
     assert_int_equal(write(fd, script, sizeof script - 1), sizeof script - 1);
     assert_int_equal(fchmod(fd, 0700), 0);
     close(fd);
-    assert_int_equal(process_spawn(path, environ, &process, &error), 0);
+    assert_int_equal(process_spawn(path, NULL, environ, &process, &error), 0);
     char line[32] = "";
     assert_true(read(process.out_fd, line, sizeof line - 1) > 0);
     process_kill(process.pid);
@@ -116,7 +116,7 @@ static void test_what_an_ended_process_leaves_behind_is_killed(void **state)
     assert_int_equal(write(fd, script, sizeof script - 1), sizeof script - 1);
     assert_int_equal(fchmod(fd, 0700), 0);
     close(fd);
-    assert_int_equal(process_spawn(path, environ, &process, &error), 0);
+    assert_int_equal(process_spawn(path, NULL, environ, &process, &error), 0);
     int status = -1;
     assert_int_equal(process_reap(process.pid, &status), 0);
     assert_int_equal(write(process.in_fd, "\n", 1), 1);
