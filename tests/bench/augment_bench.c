@@ -124,6 +124,26 @@ static void run_mix(struct bench *bench, int cut)
     mix_run(&batch, &(struct mix_rules){.mixup = cut ? 0 : 0.2, .cutmix = cut ? 1 : 0});
 }
 
+/* What is left to the host where a device makes the images: a crop, flip and shift, two operations, mixing by both kinds. */
+static void run_draw(struct bench *bench, int which)
+{
+    static struct transform transforms[IMAGES];
+    const struct recipe recipe = {.flip = true, .shift = 2};
+    const struct mix_rules rules = {.mixup = 0.2, .cutmix = 1};
+    (void)which;
+    for (uint32_t i = 0; i < IMAGES; i++) {
+        struct transform *transform = &transforms[i];
+        transform->shown = crop_draw(&bench->stream, 0.08, bench->size);
+        transform->moved = augmentation_draw(&recipe, 1, 0, i);
+        for (transform->op_count = 0; transform->op_count < 2; transform->op_count++) {
+            const struct randaugment_choice choice = randaugment_draw(&bench->stream, bench->size);
+            transform->ops[transform->op_count] =
+                randaugment_resolve(&choice, MAGNITUDE, bench->size);
+        }
+        transform->mixing = mix_draw(&rules, i, i, IMAGES, bench->size);
+    }
+}
+
 /* ---- the table ---- */
 
 static void print_row(struct bench *benches, const char *name,
@@ -173,6 +193,7 @@ static int print_operations(void)
     print_row(benches, "normalise", run_normalise, 0);
     print_row(benches, "mixup", run_mix, 0);
     print_row(benches, "CutMix", run_mix, 1);
+    print_row(benches, "all of a transform drawn, nothing applied", run_draw, 0);
     print_row(benches, "copy and draw, in each of those below", run_copy, 0);
     for (int op = 0; op < RANDAUGMENT_OPS; op++)
         print_row(benches, randaugment_op_name((enum randaugment_op)op), run_op, op);
