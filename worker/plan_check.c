@@ -2,6 +2,7 @@
 
 #include "worker/data/file.h"
 #include "worker/engine/convolution_list.h"
+#include "worker/engine/cuda/convolver_layout.h"
 #include "worker/engine/cuda/plan_cache.h"
 #include "worker/plan_check_options.h"
 
@@ -18,9 +19,9 @@ struct check {
     struct planner *planner;
     struct plan_cache *cache;
     struct convolution_list list;
-    size_t plans, missing, loaded, rebuilt;
+    size_t ours, plans, missing, loaded, rebuilt;
     double seconds, slowest_ms;
-    int64_t workspace_max;
+    size_t workspace_max; /* bytes */
 };
 
 static void check_release(struct check *check)
@@ -90,19 +91,37 @@ static int check_open(struct check *check, struct error *error)
     return r < 0 ? r : open_planner(check, error);
 }
 
-/* One line of the table; -ENOMEM and the like end the check, a plan that is not there does not. */
-static int check_pass(struct check *check, const struct convolution *convolution,
-                      enum convolution_pass pass, struct error *error)
+/* One line of the table. */
+static void print_plan(struct check *check, const struct plan_request *request,
+                       const struct plan_binary *plan, double ms, int outcome)
 {
     static const char *const sources[] = {[PLAN_CACHE_MEMORY] = "memory",
                                           [PLAN_CACHE_DISK] = "disk",
                                           [PLAN_CACHE_BUILT] = "-",
                                           [PLAN_CACHE_REBUILT] = "unusable"};
     char text[CONVOLUTION_TEXT_SIZE];
-    convolution_text(convolution, text);
+    convolution_text(&request->convolution, text);
+    const size_t workspace = convolver_workspace_bytes(&request->convolution, request->pass,
+                                                       (size_t)plan_binary_workspace(plan));
+    if (workspace > check->workspace_max)
+        check->workspace_max = workspace;
+    check->loaded += outcome == PLAN_CACHE_DISK;
+    check->rebuilt += outcome == PLAN_CACHE_REBUILT;
+    printf("%-15s  %-68s  %6lld  %13zu  %8.1f  %s\n", convolution_pass_name(request->pass), text,
+           (long long)plan_binary_engine(plan), workspace, ms, sources[outcome]);
+}
+
+/* -ENOMEM and the like end the check, a plan that is not there does not. */
+static int check_pass(struct check *check, const struct convolution *convolution,
+                      enum convolution_pass pass, struct error *error)
+{
+    struct plan_request request;
     const struct plan_binary *plan;
+    const size_t bytes_max = (size_t)check->options.workspace_mib << 20;
     const double start = now_s();
-    const int outcome = plan_cache_get(check->cache, convolution, pass, &plan, error);
+    int outcome = convolver_request(convolution, pass, bytes_max, &request, error);
+    if (outcome == 0)
+        outcome = plan_cache_get(check->cache, &request, &plan, error);
     const double ms = (now_s() - start) * 1e3;
     check->plans++;
     check->seconds += ms * 1e-3;
@@ -111,37 +130,44 @@ static int check_pass(struct check *check, const struct convolution *convolution
     if (outcome == -ENOMEM || outcome == -E2BIG)
         return outcome;
     if (outcome < 0) {
+        char text[CONVOLUTION_TEXT_SIZE];
+        convolution_text(convolution, text);
         check->missing++;
         printf("%-15s  %-68s  MISSING: %s\n", convolution_pass_name(pass), text, error->message);
         return 0;
     }
-    const int64_t workspace = plan_binary_workspace(plan);
-    if (workspace > check->workspace_max)
-        check->workspace_max = workspace;
-    check->loaded += outcome == PLAN_CACHE_DISK;
-    check->rebuilt += outcome == PLAN_CACHE_REBUILT;
-    printf("%-15s  %-68s  %6lld  %13lld  %8.1f  %s\n", convolution_pass_name(pass), text,
-           (long long)plan_binary_engine(plan), (long long)workspace, ms, sources[outcome]);
+    print_plan(check, &request, plan, ms, outcome);
     return 0;
+}
+
+static int check_convolution(struct check *check, const struct convolution *convolution,
+                             struct error *error)
+{
+    if (convolution->depthwise) {
+        char text[CONVOLUTION_TEXT_SIZE];
+        convolution_text(convolution, text);
+        check->ours++;
+        printf("%-15s  %-68s  own kernel\n", "all", text);
+        return 0;
+    }
+    int r = 0;
+    for (int pass = 0; r == 0 && pass < CONVOLUTION_PASSES; pass++)
+        if (!convolution->first || pass != CONVOLUTION_BACKWARD_DATA)
+            r = check_pass(check, convolution, (enum convolution_pass)pass, error);
+    return r;
 }
 
 static int check_all(struct check *check, struct error *error)
 {
     printf("%-15s  %-68s  %6s  %13s  %8s  %s\n", "pass", "shape", "engine", "workspace B", "ms",
            "cached");
-    for (size_t i = 0; i < check->list.count; i++)
-        for (int pass = 0; pass < CONVOLUTION_PASSES; pass++) {
-            const struct convolution *convolution = &check->list.items[i];
-            if (convolution->first && pass == CONVOLUTION_BACKWARD_DATA)
-                continue;
-            int r = check_pass(check, convolution, (enum convolution_pass)pass, error);
-            if (r < 0)
-                return r;
-        }
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < check->list.count; i++)
+        r = check_convolution(check, &check->list.items[i], error);
     if (plan_cache_write_error(check->cache) < 0)
         fprintf(stderr, "some plans were not kept on disk: %s\n",
                 strerror(-plan_cache_write_error(check->cache)));
-    return 0;
+    return r;
 }
 
 static void print_summary(const struct check *check)
@@ -150,15 +176,19 @@ static void print_summary(const struct check *check)
            check->options.batch, check->options.image_size, check->options.classes,
            planner_version(),
            check->options.description ? check->options.description : "an H200 as described");
-    printf("%zu convolutions, %zu plans: %zu missing, %zu from disk, %zu built (%zu of them for "
-           "files that could not be used)\n",
-           check->list.count, check->plans, check->missing, check->loaded,
+    printf("%zu convolutions, %zu of them depthwise and by our own kernel; %zu plans: %zu missing, "
+           "%zu from disk, %zu built (%zu of them for files that could not be used)\n",
+           check->list.count, check->ours, check->plans, check->missing, check->loaded,
            check->plans - check->missing - check->loaded, check->rebuilt);
     if (!planner_has_driver(check->planner))
         puts("no driver (libcuda.so.1) here: engines that cuDNN compiles at run time were not "
              "offered; where a GPU is, others may be chosen");
-    printf("%.2f s in all, the slowest %.0f ms; largest workspace %.1f MiB\n", check->seconds,
-           check->slowest_ms, (double)check->workspace_max / (1 << 20));
+    printf("%.2f s in all, the slowest %.0f ms; largest workspace %.1f MiB, allowed ",
+           check->seconds, check->slowest_ms, (double)check->workspace_max / (1 << 20));
+    if (check->options.workspace_mib == 0)
+        puts("any");
+    else
+        printf("%u\n", check->options.workspace_mib);
 }
 
 int plan_check_main(int argc, char **argv)

@@ -1,5 +1,7 @@
 #include "worker/plan_check_options.h"
 
+#include "worker/engine/cuda/convolver.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
@@ -9,7 +11,14 @@
 
 enum { TEXT_MAX = 1 << 20 };
 
-enum { OPTION_SPACE = 256, OPTION_DESCRIPTION, OPTION_BATCH, OPTION_IMAGE_SIZE, OPTION_CLASSES };
+enum {
+    OPTION_SPACE = 256,
+    OPTION_DESCRIPTION,
+    OPTION_BATCH,
+    OPTION_IMAGE_SIZE,
+    OPTION_CLASSES,
+    OPTION_WORKSPACE
+};
 
 static const struct option long_options[] = {
     {"plan-check", required_argument, NULL, OPTION_SPACE},
@@ -17,6 +26,7 @@ static const struct option long_options[] = {
     {"batch", required_argument, NULL, OPTION_BATCH},
     {"image-size", required_argument, NULL, OPTION_IMAGE_SIZE},
     {"classes", required_argument, NULL, OPTION_CLASSES},
+    {"workspace-mib", required_argument, NULL, OPTION_WORKSPACE},
     {NULL, 0, NULL, 0},
 };
 
@@ -36,7 +46,8 @@ static int read_number(const char *text, const char *option, uint32_t min, uint3
 int plan_check_options_parse(int argc, char *const *argv, struct plan_check_options *ret_options,
                              struct error *error)
 {
-    struct plan_check_options options = {.batch = 256, .image_size = 224, .classes = 1000};
+    struct plan_check_options options = {
+        .batch = 256, .image_size = 224, .classes = 1000, .workspace_mib = CONVOLVER_WORKSPACE_MIB};
     int r = 0;
     for (int key; r == 0 && (key = getopt_long(argc, argv, "", long_options, NULL)) != -1;) {
         if (key == OPTION_SPACE)
@@ -49,6 +60,9 @@ int plan_check_options_parse(int argc, char *const *argv, struct plan_check_opti
             r = read_number(optarg, "--image-size", 1, IMAGE_SIZE_MAX, &options.image_size, error);
         else if (key == OPTION_CLASSES)
             r = read_number(optarg, "--classes", 2, CLASSES_MAX, &options.classes, error);
+        else if (key == OPTION_WORKSPACE)
+            r = read_number(optarg, "--workspace-mib", 0, PLAN_CHECK_WORKSPACE_MIB_MAX,
+                            &options.workspace_mib, error);
         else
             r = error_set(error, -EINVAL, "", "an option is unknown or lacks its value");
     }

@@ -7,9 +7,10 @@
 struct plan_check_options {
     const char *space, *description; /* description: a file, or NULL */
     uint32_t batch, image_size, classes;
+    uint32_t workspace_mib; /* of one pass of one convolution; 0: no limit */
 };
 
-enum { PLAN_CHECK_BATCH_MAX = 65536 };
+enum { PLAN_CHECK_BATCH_MAX = 65536, PLAN_CHECK_WORKSPACE_MIB_MAX = 1 << 20 };
 
 /* -EINVAL */
 int plan_check_options_parse(int argc, char *const *argv, struct plan_check_options *ret_options,

@@ -34,7 +34,8 @@ expect() {
 check=(--plan-check "$work/space.json" --batch 8 --image-size 16 --classes 10)
 expect 0 "${check[@]}"
 grep -q ' 0 missing, 0 from disk' "$work/out" || fail "the first time all are built"
-grep -q 'depthwise3x3/2 batch 8, 64 x 16 px to 64 x 8 px' "$work/out" || fail "a shape is not there"
+grep -q 'all .*depthwise3x3/2 batch 8, 64 x 16 px to 64 x 8 px *own kernel' "$work/out" || fail "a shape is not there"
+grep -q 'backward-filter .*conv3x3/2 batch 8, 16 x 16 px to 64 x 8 px' "$work/out" || fail "a shape is not there"
 expect 0 "${check[@]}"
 grep -q ' 0 missing, .* from disk, 0 built' "$work/out" || fail "the second time all come from disk"
 for file in "$work"/cudnn/*.plan; do echo damaged >"$file"; done

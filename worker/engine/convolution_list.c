@@ -37,17 +37,17 @@ static int add_map(struct maps *maps, uint32_t channels, uint32_t size)
 
 static int add_layer(struct walk *walk, const struct layer *layer, bool first)
 {
-    if (layer->kind == LAYER_SE_REDUCE || layer->kind == LAYER_SE_EXPAND)
+    if (layer->kind != LAYER_CONV && layer->kind != LAYER_DEPTHWISE)
         return 0;
     const struct convolution item = {.depthwise = layer->kind == LAYER_DEPTHWISE,
                                      .first = first,
                                      .batch = walk->batch,
                                      .in_channels = convolution_pad_channels(layer->in_channels),
                                      .out_channels = convolution_pad_channels(layer->out_channels),
-                                     .kernel = layer->kind == LAYER_FC ? 1 : layer->kernel,
-                                     .stride = layer->kind == LAYER_FC ? 1 : layer->stride,
-                                     .in_size = layer->kind == LAYER_FC ? 1 : layer->in_size,
-                                     .out_size = layer->kind == LAYER_FC ? 1 : layer->out_size};
+                                     .kernel = layer->kernel,
+                                     .stride = layer->stride,
+                                     .in_size = layer->in_size,
+                                     .out_size = layer->out_size};
     struct convolution_list *list = &walk->list;
     for (size_t i = 0; i < list->count; i++)
         if (convolution_equal(&list->items[i], &item))
@@ -101,7 +101,7 @@ static int add_stage(struct walk *walk, const struct space *space, uint32_t stag
     return 0;
 }
 
-/* Stem, or head and last layer, of an architecture without stages. */
+/* Stem, or head, of an architecture without stages. */
 static int add_ends(struct walk *walk, const struct architecture *ends,
                     const struct problem *problem, bool stem)
 {
@@ -113,8 +113,7 @@ static int add_ends(struct walk *walk, const struct architecture *ends,
         int r = add_layer(walk, &layers[0], true);
         return r < 0 ? r : add_map(&walk->now, layers[0].out_channels, layers[0].out_size);
     }
-    int r = add_layer(walk, &layers[1], false);
-    return r < 0 ? r : add_layer(walk, &layers[2], false);
+    return add_layer(walk, &layers[1], false);
 }
 
 static int walk_space(struct walk *walk, const struct space *space, const struct problem *problem)

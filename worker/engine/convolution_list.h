@@ -15,7 +15,7 @@ struct convolution_list {
     size_t count;
 };
 
-/* The problem has been validated. Channels are padded; the last layer is a 1x1 convolution of one pixel; the layers of
+/* The problem has been validated. Channels are padded. The last layer and those of
  * squeeze-and-excitation are not listed, kernels of our own do them. -E2BIG beyond the bounds above, -ENOMEM. */
 int convolution_list_new(const struct space *space, const struct problem *problem, uint32_t batch,
                          struct convolution_list *ret_list, struct error *error) MUST_USE;

@@ -22,8 +22,8 @@ struct CUstream_st; /* cudaStream_t, for those who do not see CUDA's headers */
 struct convolver;
 struct convolver_plan;
 
-/* Where a workspace must begin. */
-enum { CONVOLVER_ALIGNMENT = 256 };
+/* Where a workspace must begin; the limit of one where nothing speaks for another. */
+enum { CONVOLVER_ALIGNMENT = 256, CONVOLVER_WORKSPACE_MIB = 64 };
 
 struct convolver_options {
     const char *cache_directory; /* must exist; NULL: plans are kept in memory alone */

@@ -4,9 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-/* What the operands are called in variant packs. */
-enum { UID_X = 1, UID_W = 2, UID_Y = 3 };
-
 void descriptors_release(struct descriptors *descriptors)
 {
     while (descriptors->count > 0)
@@ -115,19 +112,18 @@ cudnnBackendDescriptor_t descriptors_convolution(struct descriptors *descriptors
                                                  const struct convolution *convolution,
                                                  enum convolution_pass pass)
 {
-    assert(pass < CONVOLUTION_PASSES);
+    assert(pass < CONVOLUTION_PASSES && !convolution->depthwise);
     const struct pass_names *names = &pass_names[pass];
     const int64_t n = convolution->batch, in = convolution->in_size, out = convolution->out_size;
     const int64_t c = convolution->in_channels, k = convolution->kernel;
     const int64_t x_dimensions[4] = {n, c, in, in};
-    const int64_t w_dimensions[4] = {convolution->out_channels, convolution->depthwise ? 1 : c, k,
-                                     k};
+    const int64_t w_dimensions[4] = {convolution->out_channels, c, k, k};
     const int64_t y_dimensions[4] = {n, convolution->out_channels, out, out};
     const float one = 1, zero = 0;
     cudnnBackendDescriptor_t window = make_window(descriptors, convolution);
-    cudnnBackendDescriptor_t x = make_tensor(descriptors, UID_X, x_dimensions);
-    cudnnBackendDescriptor_t w = make_tensor(descriptors, UID_W, w_dimensions);
-    cudnnBackendDescriptor_t y = make_tensor(descriptors, UID_Y, y_dimensions);
+    cudnnBackendDescriptor_t x = make_tensor(descriptors, DESCRIPTOR_X, x_dimensions);
+    cudnnBackendDescriptor_t w = make_tensor(descriptors, DESCRIPTOR_W, w_dimensions);
+    cudnnBackendDescriptor_t y = make_tensor(descriptors, DESCRIPTOR_Y, y_dimensions);
     cudnnBackendDescriptor_t operation = descriptors_new(descriptors, names->operation);
     const cudnnBackendAttributeType_t type = CUDNN_TYPE_BACKEND_DESCRIPTOR;
     descriptors_set(descriptors, operation, names->window, type, 1, &window);
@@ -144,7 +140,7 @@ cudnnBackendDescriptor_t descriptors_convolution(struct descriptors *descriptors
     return graph;
 }
 
-static int status_code(cudnnStatus_t status)
+int descriptor_code(cudnnStatus_t status)
 {
     const int category = (int)status / 1000; /* cuDNN numbers its codes by categories of 1000 */
     if (status == CUDNN_STATUS_ALLOC_FAILED)
@@ -159,7 +155,7 @@ int descriptor_error(cudnnStatus_t status, const char *operation, const char *sh
 {
     char words[256] = "";
     cudnnGetLastErrorString(words, sizeof words);
-    return error_set(error, status_code(status), "", "%s%s%s: %s%s%.200s", operation,
+    return error_set(error, descriptor_code(status), "", "%s%s%s: %s%s%.200s", operation,
                      shape[0] ? " of " : "", shape, cudnnGetErrorString(status),
                      words[0] ? ": " : "", words);
 }

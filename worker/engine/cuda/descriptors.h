@@ -25,12 +25,17 @@ void descriptors_set(struct descriptors *descriptors, cudnnBackendDescriptor_t d
                      int64_t count, const void *value);
 void descriptors_finalize(struct descriptors *descriptors, cudnnBackendDescriptor_t descriptor);
 
-/* The operation graph of one pass of one convolution. */
+/* What the operands of a convolution are called in variant packs; x, w and y stand for their
+ * gradients where those are written. */
+enum { DESCRIPTOR_X = 1, DESCRIPTOR_W = 2, DESCRIPTOR_Y = 3 };
+
+/* The operation graph of one pass of one dense convolution. */
 cudnnBackendDescriptor_t descriptors_convolution(struct descriptors *descriptors,
                                                  const struct convolution *convolution,
                                                  enum convolution_pass pass);
 
-/* Fills the error with what was being done, to which shape, and cuDNN's words; the status as a negative errno. */
+int descriptor_code(cudnnStatus_t status); /* as a negative errno */
+/* Fills the error with what was being done, to which shape, and cuDNN's words; returns the code. */
 int descriptor_error(cudnnStatus_t status, const char *operation, const char *shape,
                      struct error *error);
 

@@ -45,16 +45,15 @@ static struct space *make_space(void)
 
 static size_t find(const struct convolution_list *list, const struct layer *layer, bool first)
 {
-    const bool last = layer->kind == LAYER_FC;
     const struct convolution wanted = {.depthwise = layer->kind == LAYER_DEPTHWISE,
                                        .first = first,
                                        .batch = BATCH,
                                        .in_channels = (layer->in_channels + 7) & ~7u,
                                        .out_channels = (layer->out_channels + 7) & ~7u,
-                                       .kernel = last ? 1 : layer->kernel,
-                                       .stride = last ? 1 : layer->stride,
-                                       .in_size = last ? 1 : layer->in_size,
-                                       .out_size = last ? 1 : layer->out_size};
+                                       .kernel = layer->kernel,
+                                       .stride = layer->stride,
+                                       .in_size = layer->in_size,
+                                       .out_size = layer->out_size};
     size_t i = 0;
     while (i < list->count && !convolution_equal(&list->items[i], &wanted))
         i++;
@@ -71,7 +70,7 @@ static void mark(const struct space *space, const struct encoding *encoding,
     assert_true(count <= LAYERS_MAX);
     layer_list(&architecture, &PROBLEM, layers);
     for (size_t i = 0; i < count; i++) {
-        if (layers[i].kind == LAYER_SE_REDUCE || layers[i].kind == LAYER_SE_EXPAND)
+        if (layers[i].kind != LAYER_CONV && layers[i].kind != LAYER_DEPTHWISE)
             continue;
         const size_t at = find(list, &layers[i], i == 0);
         assert_true(at < list->count);
