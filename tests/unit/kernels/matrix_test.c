@@ -156,8 +156,10 @@ static void test_every_choice_of_parts_equals_the_reference(void **state)
 static void test_two_products_of_one_launch_do_not_mix(void **state)
 {
     (void)state;
-    const struct sizes pairs[][2] = {
-        {{10, 65, 7}, {7, 65, 10}}, {{3, 300, 40}, {300, 3, 5}}, {{512, 520, 9}, {1, 1, 2}}};
+    const struct sizes pairs[][2] = {{{10, 65, 7}, {7, 65, 10}},
+                                     {{3, 300, 40}, {300, 3, 5}},
+                                     {{512, 520, 9}, {1, 1, 2}},
+                                     {{1, 1, 2}, {70, 40, 9}}};
     for (size_t i = 0; i < LENGTH(pairs); i++) {
         struct work first = work_new(&pairs[i][0], TRANSPOSED_A | ROW_SUMS | ADD);
         struct work second = work_new(&pairs[i][1], GAP);
