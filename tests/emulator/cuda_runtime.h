@@ -186,6 +186,8 @@ struct emulator_launch {
     unsigned char *shared, *shared_end;
 };
 
+/* Breaks the device where a pointer that a kernel is given leads to neither device memory nor pinned memory. */
+void emulator_check_pointer(const void *pointer);
 cudaError_t emulator_launch(const struct emulator_launch *launch);
 cudaError_t emulator_function_attribute(const void *kernel, enum cudaFuncAttribute attribute,
                                         int value);

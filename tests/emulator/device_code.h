@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #define __global__
@@ -266,6 +267,14 @@ template <class... Parameters> static void emulator_thread(const void *closure)
     std::apply(call->kernel, call->parameters);
 }
 
+template <class Parameter> static inline void emulator_check(const Parameter &parameter)
+{
+    if constexpr (std::is_pointer<Parameter>::value)
+        emulator_check_pointer(parameter);
+    else
+        (void)parameter;
+}
+
 template <class... Parameters, class... Arguments>
 static inline cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t *config,
                                              void (*kernel)(Parameters...),
@@ -273,6 +282,7 @@ static inline cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t *config,
 {
     static_assert(sizeof...(Parameters) == sizeof...(Arguments), "arguments and parameters differ");
     static_assert((std::is_trivially_copyable<Parameters>::value && ...), "parameters are copied");
+    (emulator_check<Parameters>(arguments), ...);
     const emulator_call<Parameters...> call = {
         kernel, std::tuple<Parameters...>(std::forward<Arguments>(arguments)...)};
     const struct emulator_launch launch = {config,

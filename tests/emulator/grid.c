@@ -26,6 +26,7 @@ struct thread {
 static struct {
     const struct grid *grid;
     struct thread threads[GRID_THREADS_MAX];
+    struct uint3 places[GRID_THREADS_MAX]; /* threadIdx of each */
     unsigned order[GRID_THREADS_MAX];
     unsigned count, begun, ended, current;
     unsigned arrived[GRID_THREADS_MAX / WARP_LANES]; /* lanes in IN_WARP, as bits */
@@ -39,11 +40,8 @@ struct emulator_dim3 blockDim, gridDim;
 
 static void become(unsigned thread)
 {
-    const struct emulator_dim3 *size = &runner.grid->threads;
     runner.current = thread;
-    threadIdx.x = thread % size->x;
-    threadIdx.y = thread / size->x % size->y;
-    threadIdx.z = thread / size->x / size->y;
+    threadIdx = runner.places[thread];
 }
 
 static void wait_in(enum state state)
@@ -231,9 +229,9 @@ static uint64_t common_divisor(uint64_t a, uint64_t b)
     return a;
 }
 
-/* A permutation of 0 .. count - 1: element i is (first + i step) mod count. */
+/* A permutation of 0 .. count - 1: it begins with `at`, and every further element is `step` on, modulo count. */
 struct permutation {
-    uint64_t first, step, count;
+    uint64_t at, step, count;
 };
 
 static struct permutation permutation_of(enum emulator_order order, uint64_t count, uint64_t seed)
@@ -249,21 +247,39 @@ static struct permutation permutation_of(enum emulator_order order, uint64_t cou
     return (struct permutation){(mixed >> 20) % count, step % count, count};
 }
 
-static uint64_t permuted(const struct permutation *permutation, uint64_t i)
+static uint64_t next_of(struct permutation *permutation)
 {
-    return (permutation->first + i * permutation->step) % permutation->count;
+    const uint64_t here = permutation->at, next = here + permutation->step;
+    permutation->at = next < permutation->count ? next : next - permutation->count;
+    return here;
+}
+
+static void order_threads(enum emulator_order order, uint64_t block)
+{
+    struct permutation threads = permutation_of(order, runner.count, block);
+    for (unsigned t = 0; t < runner.count; t++)
+        runner.order[t] = (unsigned)next_of(&threads);
+}
+
+static void place_threads(const struct emulator_dim3 *size)
+{
+    struct uint3 *place = runner.places;
+    for (unsigned z = 0; z < size->z; z++)
+        for (unsigned y = 0; y < size->y; y++)
+            for (unsigned x = 0; x < size->x; x++)
+                *place++ = (struct uint3){x, y, z};
 }
 
 static const char *run_blocks(const struct grid *grid, enum emulator_order order)
 {
     const struct emulator_dim3 *size = &grid->blocks;
     const uint64_t count = (uint64_t)size->x * size->y * size->z;
-    const struct permutation blocks = permutation_of(order, count, count);
+    struct permutation blocks = permutation_of(order, count, count);
+    order_threads(order, 0);
     for (uint64_t i = 0; i < count; i++) {
-        const uint64_t block = permuted(&blocks, i);
-        const struct permutation threads = permutation_of(order, runner.count, block);
-        for (unsigned t = 0; t < runner.count; t++)
-            runner.order[t] = (unsigned)permuted(&threads, t);
+        const uint64_t block = next_of(&blocks);
+        if (order == EMULATOR_SHUFFLED)
+            order_threads(order, block);
         blockIdx.x = (unsigned)(block % size->x);
         blockIdx.y = (unsigned)(block / size->x % size->y);
         blockIdx.z = (unsigned)(block / size->x / size->y);
@@ -286,6 +302,7 @@ const char *grid_run(const struct grid *grid, enum emulator_order order)
     runner.dynamic = dynamic;
     blockDim = grid->threads;
     gridDim = grid->blocks;
+    place_threads(&grid->threads);
     const char *complaint = run_blocks(grid, order);
     free(dynamic);
     return complaint;

@@ -272,7 +272,26 @@ static void test_writes_beside_an_array_are_found(void **state)
     assert_true(is_found(poke_behind));
 }
 
+static int poke_host(uint32_t *values)
+{
+    (void)values;
+    static uint32_t here[1];
+    return probe_poke_launch(here, 0, NULL);
+}
+
+static void test_a_pointer_into_the_hosts_memory_is_found(void **state)
+{
+    (void)state;
+    assert_true(is_found(poke_host));
+}
+
 #ifdef __SANITIZE_ADDRESS__
+static int touch(uint32_t *values)
+{
+    values[3] = 1;
+    return 0;
+}
+
 static int read_beyond(uint32_t *values)
 {
     return probe_shared_beyond_launch(values, NULL);
@@ -295,6 +314,7 @@ static void test_addresses_beside_an_array_are_found(void **state)
     assert_true(is_found(read_beyond));
     assert_true(is_found(reverse_in_too_little));
     assert_true(is_found(read_behind));
+    assert_true(is_found(touch));
 }
 #define TEST_OF_ADDRESSES cmocka_unit_test(test_addresses_beside_an_array_are_found),
 #else
@@ -315,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_lanes_get_what_they_shuffle_for),
         cmocka_unit_test(test_threads_that_never_meet_break_the_device),
         cmocka_unit_test(test_a_barrier_does_not_wait_for_threads_that_have_ended),
+        cmocka_unit_test(test_a_pointer_into_the_hosts_memory_is_found),
         cmocka_unit_test(test_writes_beside_an_array_are_found)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

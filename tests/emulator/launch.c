@@ -45,6 +45,15 @@ static bool size_is_legal(const cudaLaunchConfig_t *config)
            count <= GRID_THREADS_MAX && threads->z <= 64;
 }
 
+void emulator_check_pointer(const void *pointer)
+{
+    struct machine *machine = machine_enter();
+    if (!memory_is_for_kernels(machine, pointer))
+        machine_break(machine, cudaErrorIllegalAddress,
+                      "a kernel is given a pointer that does not lead into the device's memory");
+    (void)machine_leave(machine, cudaSuccess);
+}
+
 cudaError_t emulator_launch(const struct emulator_launch *launch)
 {
     const cudaLaunchConfig_t *config = launch->config;

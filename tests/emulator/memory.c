@@ -6,12 +6,35 @@
 
 enum { POISON = 0xff, ALIGNMENT = 256 };
 
-/* AddressSanitizer has an end of its own behind every allocation. */
+/* AddressSanitizer has an end of its own behind every allocation, and can lock it. */
 #ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+
 enum { GUARD_BYTES = 0 };
+
+static void allocation_open(const struct allocation *allocation, bool open)
+{
+    if (open)
+        __asan_unpoison_memory_region(allocation->data, allocation->bytes);
+    else
+        __asan_poison_memory_region(allocation->data, allocation->bytes);
+}
 #else
 enum { GUARD_BYTES = ALIGNMENT };
+
+static void allocation_open(const struct allocation *allocation, bool open)
+{
+    (void)allocation;
+    (void)open;
+}
 #endif
+
+void memory_open(const struct machine *machine, bool open)
+{
+    for (const struct allocation *here = machine->allocations; here; here = here->next)
+        if (!here->pinned)
+            allocation_open(here, open);
+}
 
 static struct allocation *allocation_of(const struct machine *machine, const void *from)
 {
@@ -27,6 +50,15 @@ bool memory_holds(const struct machine *machine, const void *from, size_t bytes,
     const struct allocation *here = allocation_of(machine, from);
     return here && here->pinned == pinned &&
            bytes <= here->bytes - (size_t)((const unsigned char *)from - here->data);
+}
+
+bool memory_is_for_kernels(const struct machine *machine, const void *pointer)
+{
+    const unsigned char *byte = pointer;
+    for (const struct allocation *here = machine->allocations; here && byte; here = here->next)
+        if (byte >= here->data && byte <= here->data + here->bytes) /* the end, too, of nothing */
+            return true;
+    return !pointer;
 }
 
 static bool guards_are_whole(const struct allocation *allocation)
@@ -71,6 +103,8 @@ static cudaError_t allocate(struct machine *machine, size_t bytes, bool pinned, 
                                       .pinned = pinned,
                                       .device = device};
     machine->allocations = allocation;
+    if (!pinned)
+        allocation_open(allocation, machine->working > 0);
     *used += pinned ? 0 : bytes;
     *ret_memory = allocation->data;
     return cudaSuccess;
@@ -107,6 +141,7 @@ static cudaError_t free_memory(void *memory, bool pinned)
     memory_check(machine);
     *link = here->next;
     machine->memory_used[here->device] -= pinned ? 0 : here->bytes;
+    allocation_open(here, true);
     free(here->data - GUARD_BYTES);
     free(here);
     return machine_leave(machine, cudaSuccess);

@@ -108,6 +108,7 @@ struct machine {
     struct CUstream_st *streams; /* those made, the latest first */
     uint64_t stream_count, capture_count;
     uint64_t operations, break_at;
+    unsigned working; /* how many calls deep operations are being carried out */
     struct {
         const void *kernel;
         size_t dynamic_bytes_max;
@@ -151,6 +152,10 @@ void exec_release(struct CUgraphExec_st *exec);
 
 /* memory.c. Whether the bytes lie within one allocation of that kind. */
 bool memory_holds(const struct machine *machine, const void *from, size_t bytes, bool pinned);
+/* AddressSanitizer lets nobody touch device memory but operations; it does where `open`. */
+void memory_open(const struct machine *machine, bool open);
+/* Whether a kernel may be given it. */
+bool memory_is_for_kernels(const struct machine *machine, const void *pointer);
 /* Complains where a byte beside an allocation has been written. */
 void memory_check(struct machine *machine);
 

@@ -154,17 +154,32 @@ static void run_first(struct machine *machine, struct CUstream_st *stream)
     operation_free(operation);
 }
 
+static void work_begin(struct machine *machine)
+{
+    if (machine->working++ == 0)
+        memory_open(machine, true);
+}
+
+static void work_end(struct machine *machine)
+{
+    if (--machine->working == 0)
+        memory_open(machine, false);
+}
+
 void stream_run_until(struct machine *machine, uint64_t id, uint64_t ticket)
 {
     struct CUstream_st *stream = stream_numbered(machine, id);
-    while (stream && stream->done < ticket && stream->operations.first)
+    if (!stream || stream->done >= ticket)
+        return;
+    work_begin(machine);
+    while (stream->done < ticket && stream->operations.first)
         run_first(machine, stream);
+    work_end(machine);
 }
 
 void stream_run(struct machine *machine, struct CUstream_st *stream)
 {
-    while (stream->operations.first)
-        run_first(machine, stream);
+    stream_run_until(machine, stream->id, stream->issued);
 }
 
 void machine_run(struct machine *machine, int device)
@@ -235,7 +250,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream)
     const cudaError_t error = capture_spoil(here);
     if (error != cudaSuccess || !here->operations.first)
         return machine_leave(machine, error);
-    run_first(machine, here);
+    stream_run_until(machine, here->id, here->done + 1);
     return machine_leave(machine, cudaErrorNotReady);
 }
 
