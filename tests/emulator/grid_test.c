@@ -6,6 +6,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -234,21 +235,6 @@ static void test_a_barrier_does_not_wait_for_threads_that_have_ended(void **stat
     device_buffer_free(values);
 }
 
-/* In a process of its own: AddressSanitizer ends it, otherwise the guard's failure does. */
-static bool is_found(int (*launch)(uint32_t *values))
-{
-    const pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        uint32_t got[1], *values = buffer_new(BYTES);
-        const bool launched = launch(values) == 0;
-        _exit(launched && device_read(got, values, sizeof got, &error) == 0 ? 0 : 1);
-    }
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
-}
-
 static int poke_inside(uint32_t *values)
 {
     return probe_poke_launch(values, COUNT - 1, NULL);
@@ -264,14 +250,6 @@ static int poke_behind(uint32_t *values)
     return probe_poke_launch(values, COUNT, NULL);
 }
 
-static void test_writes_beside_an_array_are_found(void **state)
-{
-    (void)state;
-    assert_false(is_found(poke_inside));
-    assert_true(is_found(poke_before));
-    assert_true(is_found(poke_behind));
-}
-
 static int poke_host(uint32_t *values)
 {
     (void)values;
@@ -279,13 +257,6 @@ static int poke_host(uint32_t *values)
     return probe_poke_launch(here, 0, NULL);
 }
 
-static void test_a_pointer_into_the_hosts_memory_is_found(void **state)
-{
-    (void)state;
-    assert_true(is_found(poke_host));
-}
-
-#ifdef __SANITIZE_ADDRESS__
 static int touch(uint32_t *values)
 {
     values[3] = 1;
@@ -307,22 +278,86 @@ static int read_behind(uint32_t *values)
     return probe_reverse_launch(values + PROBE_THREADS, BLOCKS, 1, NULL);
 }
 
+/* Launches that go wrong, and one that does not, each for a process of its own. */
+static const struct accident {
+    const char *name;
+    int (*launch)(uint32_t *values);
+} ACCIDENTS[] = {{"none", poke_inside},
+                 {"dynamic memory", reverse_dynamically},
+                 {"write before", poke_before},
+                 {"write behind", poke_behind},
+                 {"write to the host", poke_host},
+                 {"host's write", touch},
+                 {"read beyond shared memory", read_beyond},
+                 {"beyond dynamic memory", reverse_in_too_little},
+                 {"read behind", read_behind}};
+
+enum { NO_SUCH_ACCIDENT = 99 };
+
+/* The exit status of that process: 0 where nothing was found. */
+static int accident_run(const char *name)
+{
+    uint32_t got[1], *values = buffer_new(BYTES);
+    size_t i = 0;
+    while (i < ARRAY_LENGTH(ACCIDENTS) && strcmp(ACCIDENTS[i].name, name) != 0)
+        i++;
+    if (i == ARRAY_LENGTH(ACCIDENTS))
+        return NO_SUCH_ACCIDENT;
+    const bool launched = ACCIDENTS[i].launch(values) == 0;
+    return launched && device_read(got, values, sizeof got, &error) == 0 ? 0 : 1;
+}
+
+/* AddressSanitizer ends the process, or the emulator refuses. */
+static bool is_found(const char *name)
+{
+    char self[] = "/proc/self/exe", argument[64];
+    snprintf(argument, sizeof argument, "%s", name);
+    char *const arguments[] = {self, argument, NULL};
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        execv(self, arguments);
+        _exit(NO_SUCH_ACCIDENT);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_false(WIFEXITED(status) && WEXITSTATUS(status) == NO_SUCH_ACCIDENT);
+    return !WIFEXITED(status) || WEXITSTATUS(status) != 0;
+}
+
+static void test_a_pointer_into_the_hosts_memory_is_found(void **state)
+{
+    (void)state;
+    assert_true(is_found("write to the host"));
+}
+
+static void test_writes_beside_an_array_are_found(void **state)
+{
+    (void)state;
+    assert_false(is_found("none"));
+    assert_false(is_found("dynamic memory"));
+    assert_true(is_found("write before"));
+    assert_true(is_found("write behind"));
+}
+
+#ifdef __SANITIZE_ADDRESS__
 static void test_addresses_beside_an_array_are_found(void **state)
 {
     (void)state;
-    assert_false(is_found(reverse_dynamically));
-    assert_true(is_found(read_beyond));
-    assert_true(is_found(reverse_in_too_little));
-    assert_true(is_found(read_behind));
-    assert_true(is_found(touch));
+    assert_true(is_found("host's write"));
+    assert_true(is_found("read beyond shared memory"));
+    assert_true(is_found("beyond dynamic memory"));
+    assert_true(is_found("read behind"));
 }
 #define TEST_OF_ADDRESSES cmocka_unit_test(test_addresses_beside_an_array_are_found),
 #else
 #define TEST_OF_ADDRESSES
 #endif
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc == 2)
+        return accident_run(argv[1]);
     const struct CMUnitTest tests[] = {
         TEST_OF_ADDRESSES cmocka_unit_test(test_threads_know_their_places),
         cmocka_unit_test(test_a_kernel_without_barriers_runs_all_threads_once),
