@@ -74,6 +74,11 @@ static void thread_new(struct fiber *fiber)
     fiber->here_thread = __tsan_create_fiber(0);
 }
 
+static void thread_free(struct fiber *fiber)
+{
+    __tsan_destroy_fiber(fiber->here_thread);
+}
+
 static void thread_enter(struct fiber *fiber)
 {
     fiber->back_thread = __tsan_get_current_fiber();
@@ -86,6 +91,11 @@ static void thread_leave(struct fiber *fiber)
 }
 #else
 static void thread_new(struct fiber *fiber)
+{
+    (void)fiber;
+}
+
+static void thread_free(struct fiber *fiber)
 {
     (void)fiber;
 }
@@ -139,6 +149,16 @@ struct fiber *fiber_new(void (*body)(struct fiber *fiber))
     thread_new(fiber);
     fiber_reset(fiber);
     return fiber;
+}
+
+void fiber_free(struct fiber *fiber)
+{
+    if (!fiber)
+        return;
+    stack_forget(fiber);
+    thread_free(fiber);
+    munmap((unsigned char *)fiber->stack - GUARD_BYTES, GUARD_BYTES + STACK_BYTES);
+    free(fiber);
 }
 
 void fiber_enter(struct fiber *fiber)

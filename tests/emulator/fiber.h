@@ -7,6 +7,7 @@ struct fiber;
 
 /* body never returns: it leaves for the last time. NULL: out of memory. */
 struct fiber *fiber_new(void (*body)(struct fiber *fiber));
+void fiber_free(struct fiber *fiber); /* one that does not run; NULL is legal */
 /* Back to before the first entry, whatever is on its stack. */
 void fiber_reset(struct fiber *fiber);
 /* Returns when it leaves. */
