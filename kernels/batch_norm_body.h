@@ -199,24 +199,37 @@ KERNEL_BODY void norm_statistics_finish(const struct batch_norm *norm,
         (float)(kept * (double)running->variance[channel] + (1.0 - kept) * variance);
 }
 
-/* What a thread keeps of its 8 channels. */
-struct norm_channels {
-    float mean[OCTET_HALVES], inverse[OCTET_HALVES], scale[OCTET_HALVES], shift[OCTET_HALVES];
+/* 8 channels that are times x + plus. */
+struct norm_line {
+    float times[OCTET_HALVES], plus[OCTET_HALVES];
 };
 
-KERNEL_BODY struct norm_channels norm_channels_of(const struct batch_norm *norm, uint32_t channel)
+/* Half of what the scale and the shift make of x, which is what SiLU takes: with h half of z, t = tanh(h),
+ * silu(z) = h t + h, and twice its slope is (1 + t) (1 + h - h t). */
+KERNEL_BODY struct norm_line norm_half_of(const struct batch_norm *norm, uint32_t channel)
 {
-    struct norm_channels channels;
-    channels_load(norm->mean, channel, channels.mean);
-    channels_load(norm->inverse, channel, channels.inverse);
-    channels_load(norm->scale, channel, channels.scale);
-    channels_load(norm->shift, channel, channels.shift);
-    return channels;
+    float mean[OCTET_HALVES], inverse[OCTET_HALVES], scale[OCTET_HALVES], shift[OCTET_HALVES];
+    struct norm_line half;
+    channels_load(norm->mean, channel, mean);
+    channels_load(norm->inverse, channel, inverse);
+    channels_load(norm->scale, channel, scale);
+    channels_load(norm->shift, channel, shift);
+    for (uint32_t i = 0; i < OCTET_HALVES; i++) {
+        half.times[i] = 0.5f * scale[i] * inverse[i];
+        half.plus[i] = 0.5f * shift[i] - mean[i] * half.times[i];
+    }
+    return half;
 }
 
-KERNEL_BODY uint32_t norm_image_of(const struct batch_norm_shape *shape, size_t row)
+KERNEL_BODY float norm_value(float half, bool silu)
 {
-    return (uint32_t)row / shape->pixels;
+    return half + half * (silu ? tanh_fast(half) : 1.0f);
+}
+
+KERNEL_BODY float norm_slope_twice(float half, bool silu)
+{
+    const float t = silu ? tanh_fast(half) : 1.0f, sum = 1.0f + t;
+    return sum + sum * (half - half * t);
 }
 
 /* Products of 8 channels with `factors` (images, channels), of which `at` is the first; NULL: 1. */
@@ -254,15 +267,15 @@ KERNEL_BODY struct norm_factors norm_factors_of(const struct batch_norm_incoming
     return factors;
 }
 
-/* dy of the 8 channels of a pixel; `at` is their place in the map. */
-KERNEL_BODY void norm_incoming_load(const struct batch_norm_incoming *incoming,
-                                    const struct norm_factors *factors, size_t at, float *ret_dy)
+/* values of a row become times values + plus. */
+KERNEL_BODY void row_multiply(const struct batch_norm_incoming *incoming,
+                              const struct batch_norm_shape *shape, size_t row, uint32_t channel,
+                              float *values)
 {
-    float map[OCTET_HALVES] = {0};
-    if (incoming->map)
-        octet_load(incoming->map + at, map);
+    const struct norm_factors factors =
+        norm_factors_of(incoming, shape, (uint32_t)row / shape->pixels, channel);
     for (uint32_t i = 0; i < OCTET_HALVES; i++)
-        ret_dy[i] = factors->times[i] * map[i] + factors->plus[i];
+        values[i] = factors.times[i] * values[i] + factors.plus[i];
 }
 
 KERNEL_BODY void norm_apply(const struct batch_norm *norm, const struct batch_norm_output *output,
@@ -275,20 +288,19 @@ KERNEL_BODY void norm_apply(const struct batch_norm *norm, const struct batch_no
     float x[OCTET_HALVES], added[OCTET_HALVES] = {0};
     if (!place->active)
         return;
-    const struct norm_channels channels = norm_channels_of(norm, place->channel);
+    const struct norm_line half = norm_half_of(norm, place->channel);
     KERNEL_UNROLL
     for (size_t row = place->first; row < grid->rows; row += place->stride) {
         const size_t at = row * norm->shape.channels + place->channel;
-        const struct norm_factors factors =
-            norm_factors_of(&gates, &norm->shape, norm_image_of(&norm->shape, row), place->channel);
         octet_load(map + at, x);
         if (residual)
             octet_load(residual + at, added);
-        for (uint32_t i = 0; i < OCTET_HALVES; i++) {
-            const float normal = (x[i] - channels.mean[i]) * channels.inverse[i];
-            const float z = normal * channels.scale[i] + channels.shift[i];
-            x[i] = factors.times[i] * (norm->silu ? silu_of(z) : z) + added[i];
-        }
+        for (uint32_t i = 0; i < OCTET_HALVES; i++)
+            x[i] = norm_value(half.times[i] * x[i] + half.plus[i], norm->silu);
+        if (output->branch || output->gate)
+            row_multiply(&gates, &norm->shape, row, place->channel, x);
+        for (uint32_t i = 0; i < OCTET_HALVES; i++)
+            x[i] += added[i];
         octet_store(ret_y + at, x);
     }
 }
@@ -303,15 +315,12 @@ KERNEL_BODY struct norm_sums norm_pool_sums(const struct batch_norm *norm, uint3
     float x[OCTET_HALVES];
     if (!place->active)
         return sums;
-    const struct norm_channels channels = norm_channels_of(norm, place->channel);
+    const struct norm_line half = norm_half_of(norm, place->channel);
     KERNEL_UNROLL
     for (uint32_t row = place->row; row < grid->rows; row += grid->rows_at_once) {
         octet_load(norm->x + (first + row) * norm->shape.channels + place->channel, x);
-        for (uint32_t i = 0; i < OCTET_HALVES; i++) {
-            const float normal = (x[i] - channels.mean[i]) * channels.inverse[i];
-            const float z = normal * channels.scale[i] + channels.shift[i];
-            sums.v[i] += norm->silu ? silu_of(z) : z;
-        }
+        for (uint32_t i = 0; i < OCTET_HALVES; i++)
+            sums.v[i] += norm_value(half.times[i] * x[i] + half.plus[i], norm->silu);
     }
     return sums;
 }
@@ -331,47 +340,46 @@ KERNEL_BODY void norm_pool_write(const struct batch_norm *norm, const struct bat
     }
 }
 
-/* x becomes its normalised value, dy the gradient of what the scale and the shift make of that. */
-KERNEL_BODY void norm_row_backward(const struct batch_norm *norm,
-                                   const struct norm_channels *channels, float *x, float *dy)
-{
-    for (uint32_t i = 0; i < OCTET_HALVES; i++) {
-        x[i] = (x[i] - channels->mean[i]) * channels->inverse[i];
-        if (norm->silu)
-            dy[i] *= silu_slope(x[i] * channels->scale[i] + channels->shift[i]);
-    }
-}
-
+/* dy of 8 channels of a row. */
 KERNEL_BODY void norm_row_load(const struct batch_norm *norm,
                                const struct batch_norm_incoming *incoming, size_t row,
                                uint32_t channel, float *ret_dy)
 {
-    const struct norm_factors factors =
-        norm_factors_of(incoming, &norm->shape, norm_image_of(&norm->shape, row), channel);
-    norm_incoming_load(incoming, &factors, row * norm->shape.channels + channel, ret_dy);
+    for (uint32_t i = 0; i < OCTET_HALVES; i++)
+        ret_dy[i] = 0;
+    if (incoming->map)
+        octet_load(incoming->map + row * norm->shape.channels + channel, ret_dy);
+    if (incoming->branch || incoming->gate || incoming->added)
+        row_multiply(incoming, &norm->shape, row, channel, ret_dy);
 }
 
-/* Sums of the gradient, and of it times the normalised value. */
+/* Sums of the gradient of what the scale and the shift make, and of it times the normalised value: in the loop, of twice
+ * that gradient, and times x - mean. */
 KERNEL_BODY struct norm_sums norm_backward_sums(const struct batch_norm *norm,
                                                 const struct batch_norm_incoming *incoming,
                                                 const struct norm_grid *grid,
                                                 const struct norm_place *place)
 {
     struct norm_sums sums = {{0}};
-    float x[OCTET_HALVES], dy[OCTET_HALVES];
+    float x[OCTET_HALVES], dy[OCTET_HALVES], mean[OCTET_HALVES], inverse[OCTET_HALVES];
     if (!place->active)
         return sums;
-    const struct norm_channels channels = norm_channels_of(norm, place->channel);
+    const struct norm_line half = norm_half_of(norm, place->channel);
+    channels_load(norm->mean, place->channel, mean);
     KERNEL_UNROLL
     for (size_t row = place->first; row < grid->rows; row += place->stride) {
-        const size_t at = row * norm->shape.channels + place->channel;
-        octet_load(norm->x + at, x);
+        octet_load(norm->x + row * norm->shape.channels + place->channel, x);
         norm_row_load(norm, incoming, row, place->channel, dy);
-        norm_row_backward(norm, &channels, x, dy);
         for (uint32_t i = 0; i < OCTET_HALVES; i++) {
+            dy[i] *= norm_slope_twice(half.times[i] * x[i] + half.plus[i], norm->silu);
             sums.v[i] += dy[i];
-            sums.v[OCTET_HALVES + i] += dy[i] * x[i];
+            sums.v[OCTET_HALVES + i] += dy[i] * (x[i] - mean[i]);
         }
+    }
+    channels_load(norm->inverse, place->channel, inverse);
+    for (uint32_t i = 0; i < OCTET_HALVES; i++) {
+        sums.v[i] *= 0.5f;
+        sums.v[OCTET_HALVES + i] *= 0.5f * inverse[i];
     }
     return sums;
 }
@@ -389,6 +397,23 @@ KERNEL_BODY void norm_backward_finish(const struct batch_norm *norm,
     gradients->means[norm->shape.channels + channel] = (float)(totals.second / rows);
 }
 
+/* What the means take away: scale inverse (mean + xhat product), as a line of x. */
+KERNEL_BODY struct norm_line norm_means_of(const struct batch_norm *norm, const float *means,
+                                           const struct norm_line *half, uint32_t channel)
+{
+    float mean[OCTET_HALVES], inverse[OCTET_HALVES], of_d[OCTET_HALVES], product[OCTET_HALVES];
+    struct norm_line line;
+    channels_load(norm->mean, channel, mean);
+    channels_load(norm->inverse, channel, inverse);
+    channels_load(means, channel, of_d);
+    channels_load(means + norm->shape.channels, channel, product);
+    for (uint32_t i = 0; i < OCTET_HALVES; i++) {
+        line.times[i] = 2.0f * half->times[i] * inverse[i] * product[i];
+        line.plus[i] = 2.0f * half->times[i] * of_d[i] - line.times[i] * mean[i];
+    }
+    return line;
+}
+
 KERNEL_BODY void norm_backward_apply(const struct batch_norm *norm,
                                      const struct batch_norm_incoming *incoming,
                                      const struct batch_norm_gradients *gradients,
@@ -396,20 +421,20 @@ KERNEL_BODY void norm_backward_apply(const struct batch_norm *norm,
 {
     const uint16_t *__restrict__ map = norm->x;
     uint16_t *__restrict__ ret_dx = gradients->ret_dx;
-    float x[OCTET_HALVES], dy[OCTET_HALVES], mean[OCTET_HALVES], product[OCTET_HALVES];
+    float x[OCTET_HALVES], dy[OCTET_HALVES];
     if (!place->active)
         return;
-    const struct norm_channels channels = norm_channels_of(norm, place->channel);
-    channels_load(gradients->means, place->channel, mean);
-    channels_load(gradients->means + norm->shape.channels, place->channel, product);
+    const struct norm_line half = norm_half_of(norm, place->channel);
+    const struct norm_line means = norm_means_of(norm, gradients->means, &half, place->channel);
     KERNEL_UNROLL
     for (size_t row = place->first; row < grid->rows; row += place->stride) {
         const size_t at = row * norm->shape.channels + place->channel;
         octet_load(map + at, x);
         norm_row_load(norm, incoming, row, place->channel, dy);
-        norm_row_backward(norm, &channels, x, dy);
-        for (uint32_t i = 0; i < OCTET_HALVES; i++)
-            dy[i] = channels.scale[i] * channels.inverse[i] * (dy[i] - mean[i] - x[i] * product[i]);
+        for (uint32_t i = 0; i < OCTET_HALVES; i++) {
+            dy[i] *= norm_slope_twice(half.times[i] * x[i] + half.plus[i], norm->silu);
+            dy[i] = half.times[i] * dy[i] - (means.times[i] * x[i] + means.plus[i]);
+        }
         octet_store(ret_dx + at, dy);
     }
 }

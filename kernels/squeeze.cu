@@ -121,17 +121,26 @@ struct squeeze_totals {
     float v[SUMS];
 };
 
-__device__ static void totals_add(struct squeeze_totals *totals, uint32_t i, float g, float normal,
-                                  float z, bool silu)
+/* With twice the slope, and x - mean for the normalised x. */
+__device__ static void totals_add(struct squeeze_totals *totals, uint32_t i, float g, float off,
+                                  float half, bool silu)
 {
-    const float sigmoid = silu ? sigmoid_of(z) : 1.0f;
-    const float value = z * sigmoid;
-    const float slope = sigmoid + value * (1.0f - sigmoid);
-    totals->v[SQUEEZE_GRADIENT_VALUE * OCTET_HALVES + i] += g * value;
+    const float slope = norm_slope_twice(half, silu);
+    totals->v[SQUEEZE_GRADIENT_VALUE * OCTET_HALVES + i] += g * norm_value(half, silu);
     totals->v[SQUEEZE_GRADIENT_SLOPE * OCTET_HALVES + i] += g * slope;
-    totals->v[SQUEEZE_GRADIENT_SLOPE_NORMAL * OCTET_HALVES + i] += g * slope * normal;
+    totals->v[SQUEEZE_GRADIENT_SLOPE_NORMAL * OCTET_HALVES + i] += g * slope * off;
     totals->v[SQUEEZE_SLOPE * OCTET_HALVES + i] += slope;
-    totals->v[SQUEEZE_SLOPE_NORMAL * OCTET_HALVES + i] += slope * normal;
+    totals->v[SQUEEZE_SLOPE_NORMAL * OCTET_HALVES + i] += slope * off;
+}
+
+__device__ static void totals_finish(struct squeeze_totals *totals, const float *inverse)
+{
+    for (uint32_t i = 0; i < OCTET_HALVES; i++) {
+        totals->v[SQUEEZE_GRADIENT_SLOPE * OCTET_HALVES + i] *= 0.5f;
+        totals->v[SQUEEZE_GRADIENT_SLOPE_NORMAL * OCTET_HALVES + i] *= 0.5f * inverse[i];
+        totals->v[SQUEEZE_SLOPE * OCTET_HALVES + i] *= 0.5f;
+        totals->v[SQUEEZE_SLOPE_NORMAL * OCTET_HALVES + i] *= 0.5f * inverse[i];
+    }
 }
 
 /* What a thread has of an image's sums. */
@@ -140,22 +149,23 @@ __device__ static struct squeeze_totals totals_of(const struct batch_norm *norm,
                                                   const struct norm_place *place)
 {
     struct squeeze_totals totals = {{0}};
-    float x[OCTET_HALVES], dy[OCTET_HALVES];
+    float x[OCTET_HALVES], dy[OCTET_HALVES], mean[OCTET_HALVES], inverse[OCTET_HALVES];
     const size_t channels = norm->shape.channels;
     if (!place->active)
         return totals;
-    const struct norm_channels norms = norm_channels_of(norm, place->channel);
+    const struct norm_line half = norm_half_of(norm, place->channel);
+    channels_load(norm->mean, place->channel, mean);
     const size_t first = (size_t)blockIdx.x * norm->shape.pixels * channels + place->channel;
     KERNEL_UNROLL
     for (size_t row = place->row; row < grid->rows; row += grid->rows_at_once) {
         octet_load(norm->x + first + row * channels, x);
         octet_load(g + first + row * channels, dy);
-        for (uint32_t i = 0; i < OCTET_HALVES; i++) {
-            const float normal = (x[i] - norms.mean[i]) * norms.inverse[i];
-            totals_add(&totals, i, dy[i], normal, normal * norms.scale[i] + norms.shift[i],
+        for (uint32_t i = 0; i < OCTET_HALVES; i++)
+            totals_add(&totals, i, dy[i], x[i] - mean[i], half.times[i] * x[i] + half.plus[i],
                        norm->silu);
-        }
     }
+    channels_load(norm->inverse, place->channel, inverse);
+    totals_finish(&totals, inverse);
     return totals;
 }
 
