@@ -29,7 +29,9 @@ const char config_help[] =
     "  --listen ADDRESS:PORT  loopback address to listen on (default: 127.0.0.1:7700);\n"
     "                         [::1]:7700 works too, port 0 takes a free one\n"
     "  --local-worker         start an archscout-worker on this machine, too\n"
-    "  --slots N              candidates that it trains at a time (default: one a core)\n"
+    "  --device DEVICE        what it trains on: cpu (default), cuda for all GPUs, cuda:N or\n"
+    "                         cuda:GPU-UUID for one\n"
+    "  --slots N              candidates that it trains at a time (default: one a core or GPU)\n"
     "  --data DIR             directory with its data sets\n"
     "  --lease-seconds N      a worker that is silent for so long loses its work (default: 30)\n"
     "  --checkpoint-seconds N how often trainers write checkpoints (default: 60; 0: never)\n"
@@ -79,6 +81,7 @@ enum option_code {
     OPTION_STATE = 1,
     OPTION_LISTEN,
     OPTION_WORKER,
+    OPTION_DEVICE,
     OPTION_SLOTS,
     OPTION_DATA,
     OPTION_LEASE,
@@ -93,6 +96,7 @@ static const struct option long_options[] = {
     {"state", required_argument, NULL, OPTION_STATE},
     {"listen", required_argument, NULL, OPTION_LISTEN},
     {"local-worker", no_argument, NULL, OPTION_WORKER},
+    {"device", required_argument, NULL, OPTION_DEVICE},
     {"slots", required_argument, NULL, OPTION_SLOTS},
     {"data", required_argument, NULL, OPTION_DATA},
     {"lease-seconds", required_argument, NULL, OPTION_LEASE},
@@ -138,6 +142,9 @@ static int set_option(int option, const char *value, struct config *config, cons
     case OPTION_WORKER:
         config->local_worker = true;
         return 0;
+    case OPTION_DEVICE:
+        config->device = value;
+        return 0;
     case OPTION_DATA:
         config->data = value;
         return 0;
@@ -177,8 +184,8 @@ int config_parse(int argc, char *const *argv, const char *home, const char *stat
     }
     if (optind < argc)
         return error_set(error, -EINVAL, "", "unexpected argument '%.80s'", argv[optind]);
-    if (!config.local_worker && (config.slots || config.data))
-        return error_set(error, -EINVAL, "", "--slots and --data go with --local-worker");
+    if (!config.local_worker && (config.device || config.slots || config.data))
+        return error_set(error, -EINVAL, "", "--device, --slots and --data go with --local-worker");
     int r = set_state(state, home, state_home, &config, error);
     if (r == 0)
         *ret_config = config;

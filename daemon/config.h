@@ -12,7 +12,8 @@ struct config {
     char state[PATH_MAX]; /* directory */
     const char *listen;   /* "127.0.0.1:7700" */
     bool local_worker;
-    uint32_t slots;              /* of the local worker; 0 = one a core */
+    uint32_t slots;              /* of the local worker; 0 = one a core or GPU */
+    const char *device;          /* that it trains on, as its --device takes it; NULL = cpu */
     const char *data;            /* directory for the local worker; NULL = its own default */
     uint32_t lease_seconds;      /* 0 = the coordinator's default */
     uint32_t checkpoint_seconds; /* 0 = never */

@@ -11,13 +11,20 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { ARGUMENTS_MAX = 10, NUMBER_SIZE = 16, EXIT_CANNOT_RUN = 127, FIRST_INHERITED_FD = 3 };
+enum {
+    ARGUMENTS_MAX = 10,
+    DEVICE_SIZE = 64,
+    NUMBER_SIZE = 16,
+    EXIT_CANNOT_RUN = 127,
+    FIRST_INHERITED_FD = 3
+};
 
 struct local_worker {
     struct local_worker_options options;
     char program[PATH_MAX];
     char server[128];
-    char slots[NUMBER_SIZE];
+    char slots[NUMBER_SIZE]; /* "": the worker's own default */
+    char device[DEVICE_SIZE];
     char data[PATH_MAX];
     const char *arguments[ARGUMENTS_MAX];
     pid_t pid; /* 0 = not running */
@@ -58,10 +65,12 @@ static void set_arguments(struct local_worker *worker)
     arguments[count++] = worker->program;
     arguments[count++] = "--server";
     arguments[count++] = worker->server;
-    arguments[count++] = "--slots";
-    arguments[count++] = worker->slots;
+    if (worker->slots[0]) {
+        arguments[count++] = "--slots";
+        arguments[count++] = worker->slots;
+    }
     arguments[count++] = "--device";
-    arguments[count++] = "cpu";
+    arguments[count++] = worker->device;
     if (worker->data[0]) {
         arguments[count++] = "--data";
         arguments[count++] = worker->data;
@@ -105,8 +114,8 @@ static void start(struct local_worker *worker)
     }
     worker->pid = pid;
     worker->started_ms = uv_now(worker->options.loop);
-    log_line(worker->options.log, LOG_INFO, "local worker started: pid %ld, %s slots", (long)pid,
-             worker->slots);
+    log_line(worker->options.log, LOG_INFO, "local worker started: pid %ld, %s%son %s", (long)pid,
+             worker->slots, worker->slots[0] ? " slots " : "", worker->device);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -180,8 +189,12 @@ int local_worker_start(const struct local_worker_options *options, struct local_
     worker->options = *options;
     worker->backoff_ms = LOCAL_WORKER_BACKOFF_MS_MIN;
     snprintf(worker->server, sizeof worker->server, "%s", options->server);
-    snprintf(worker->slots, sizeof worker->slots, "%u",
-             options->slots ? options->slots : uv_available_parallelism());
+    const char *device = options->device ? options->device : "cpu";
+    const uint32_t cores = strcmp(device, "cpu") == 0 ? uv_available_parallelism() : 0;
+    const uint32_t slots = options->slots ? options->slots : cores;
+    snprintf(worker->device, sizeof worker->device, "%s", device);
+    if (slots > 0)
+        snprintf(worker->slots, sizeof worker->slots, "%u", slots);
     snprintf(worker->data, sizeof worker->data, "%s", options->data ? options->data : "");
     set_arguments(worker);
     r = uv_signal_init(options->loop, &worker->child);

@@ -26,7 +26,8 @@ struct local_worker_options {
     uv_loop_t *loop;
     const struct log *log; /* outlives the worker */
     const char *server;    /* "http://127.0.0.1:7700" */
-    uint32_t slots;        /* 0 = one a core */
+    uint32_t slots;        /* 0 = one a core or GPU */
+    const char *device;    /* NULL = "cpu" */
     const char *data;      /* NULL = the worker's default */
 };
 

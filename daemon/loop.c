@@ -298,6 +298,7 @@ static int init_worker(struct loop *loop, struct error *error)
                                            .log = loop->options.log,
                                            .server = url,
                                            .slots = loop->options.slots,
+                                           .device = loop->options.device,
                                            .data = loop->options.data};
     return local_worker_start(&options, &loop->worker, error);
 }

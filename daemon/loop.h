@@ -27,7 +27,7 @@ struct loop_options {
     const char *state;   /* the state directory, for the log */
     bool local_worker;
     uint32_t slots;
-    const char *data;
+    const char *device, *data;
 };
 
 /* Serves until SIGTERM or SIGINT. 0, or a negative errno with a message where it could not start. */

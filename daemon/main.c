@@ -93,6 +93,7 @@ static int serve(const struct config *config, int listen_fd, struct error *error
                                    .state = config->state,
                                    .local_worker = config->local_worker,
                                    .slots = config->slots,
+                                   .device = config->device,
                                    .data = config->data};
     r = loop_run(&options, error);
     artifacts_close(artifacts);

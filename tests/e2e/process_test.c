@@ -188,8 +188,22 @@ static void test_local_worker_is_told_where_and_what(void **state)
     pid_t pid = wait_for_call(process, 0, arguments, sizeof arguments);
     snprintf(expected, sizeof expected, "--server http://127.0.0.1:%d ", process->port);
     assert_non_null(strstr(arguments, expected));
-    assert_non_null(strstr(arguments, "--slots 3 "));
+    assert_non_null(strstr(arguments, "--slots 3 --device cpu "));
     assert_non_null(strstr(arguments, "--data /usr/share"));
+    daemon_stop(process);
+    wait_for_death(pid);
+}
+
+/* How many slots that makes, the worker finds out. */
+static void test_local_worker_is_told_to_use_gpus(void **state)
+{
+    struct daemon_process *process = *state;
+    char arguments[1024];
+    place_worker(process, script_that_sleeps);
+    daemon_start(process, (const char *const[]){"--local-worker", "--device", "cuda", NULL});
+    pid_t pid = wait_for_call(process, 0, arguments, sizeof arguments);
+    assert_non_null(strstr(arguments, "--device cuda"));
+    assert_null(strstr(arguments, "--slots"));
     daemon_stop(process);
     wait_for_death(pid);
 }
@@ -259,6 +273,7 @@ int main(void)
         TEST(test_state_is_for_its_owner_alone),
         TEST(test_terminated_daemon_ends_whatever_is_in_flight),
         WORKER_TEST(test_local_worker_is_told_where_and_what),
+        WORKER_TEST(test_local_worker_is_told_to_use_gpus),
         WORKER_TEST(test_local_worker_is_started_again_when_it_dies),
         WORKER_TEST(test_local_worker_dies_with_a_killed_daemon),
         WORKER_TEST(test_local_worker_that_ignores_sigterm_is_killed),

@@ -62,13 +62,15 @@ static void test_all_options_are_read(void **state)
     (void)state;
     assert_int_equal(
         parse((const char *const[]){"--listen", "[::1]:1", "--local-worker", "--slots", "3",
-                                    "--data", "/d", "--lease-seconds=5", "--checkpoint-seconds",
-                                    "0", "--checkpoint-mib", "7", "--checkpoints-mib", "9", NULL},
+                                    "--device", "cuda:1", "--data", "/d", "--lease-seconds=5",
+                                    "--checkpoint-seconds", "0", "--checkpoint-mib", "7",
+                                    "--checkpoints-mib", "9", NULL},
               &config, &error),
         0);
     assert_string_equal(config.listen, "[::1]:1");
     assert_true(config.local_worker);
     assert_int_equal(config.slots, 3);
+    assert_string_equal(config.device, "cuda:1");
     assert_string_equal(config.data, "/d");
     assert_int_equal(config.lease_seconds, 5);
     assert_int_equal(config.checkpoint_seconds, 0);
@@ -89,6 +91,7 @@ static void test_wrong_command_lines_are_refused_with_a_message(void **state)
         {{"--local-worker", "--slots", "2x"}, "--slots"},
         {{"--slots", "2"}, "--local-worker"},
         {{"--data", "/d"}, "--local-worker"},
+        {{"--device", "cuda"}, "--local-worker"},
         {{"--lease-seconds", "-1"}, "--lease-seconds"},
         {{"--checkpoint-seconds", "x"}, "--checkpoint-seconds"},
         {{"--checkpoint-mib", "0"}, "--checkpoint-mib"},
