@@ -157,27 +157,20 @@ static void close_handle(uv_handle_t *handle)
         uv_close(handle, NULL);
 }
 
-/* Everything but trainers that are not gone yet. */
 static void close_all(struct agent *agent)
 {
     agent->closed = true;
-    for (uint32_t i = 0; i < agent->slot_count; i++)
+    for (uint32_t i = 0; i < agent->slot_count; i++) {
         slot_release(&agent->slots[i]);
+        if (agent->slots[i].trainer)
+            child_leave(agent->slots[i].trainer);
+    }
     http_loop_close(agent->shared.http);
     agent->shared.http = NULL;
     close_handle((uv_handle_t *)&agent->shared.wake);
     close_handle((uv_handle_t *)&agent->on_child);
     close_handle((uv_handle_t *)&agent->on_term);
     close_handle((uv_handle_t *)&agent->on_int);
-}
-
-static bool trainers_are_gone(const struct agent *agent)
-{
-    for (uint32_t i = 0; i < agent->slot_count; i++) {
-        if (agent->slots[i].trainer)
-            return false;
-    }
-    return true;
 }
 
 static bool all_idle(const struct agent *agent)
@@ -196,8 +189,6 @@ static void step_stop(struct agent *agent, uint64_t now_ms)
         return;
     if (!in_time)
         log_line(agent->shared.log, LOG_WARNING, "stopping without having told the daemon all");
-    if (!trainers_are_gone(agent))
-        uv_stop(&agent->loop);
     close_all(agent);
 }
 
@@ -366,9 +357,8 @@ int agent_run(const struct agent_options *options, const char *trainer_path, con
     if (looped)
         code = run(agent, error);
     agent_files_close(&agent->shared.files);
-    /* a trainer that even SIGKILL has not ended keeps its handles: the process ends, and they with it */
-    if (looped && uv_loop_close(&agent->loop) < 0)
-        return code;
+    if (looped)
+        uv_loop_close(&agent->loop);
     http_client_free(agent->shared.client);
     buffer_release(&agent->sent);
     free(agent->slots);

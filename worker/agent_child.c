@@ -137,6 +137,13 @@ void child_kill(struct child *child)
         process_kill(child->process.pid);
 }
 
+void child_leave(struct child *child)
+{
+    child_kill(child);
+    if (!child->closing)
+        close_all(child);
+}
+
 void child_fail(struct child *child, const char *format, ...)
 {
     char what[CHILD_CAUSE_SIZE];

@@ -2,8 +2,8 @@
  *
  * Legal order: child_start; then on_message for each message, the first of them a hello; child_send after the hello,
  * once a task. It ends in one of two ways: by itself (it exits, or says what is no message: it is killed then), which
- * calls on_ended; or by child_kill, which does not. After either, on_gone is called once the process is reaped and
- * everything closed: the struct is freed right after. The agent calls child_reap from its SIGCHLD handler.
+ * calls on_ended; or by child_kill, which does not. After either, on_gone is called once the process is reaped (child_leave: or
+ * not) and everything closed: the struct is freed right after. The agent calls child_reap from its SIGCHLD handler.
  * Everything on the loop's thread; callbacks may call child_send and child_kill. */
 #ifndef WORKER_AGENT_CHILD_H
 #define WORKER_AGENT_CHILD_H
@@ -50,6 +50,8 @@ int child_send(struct child *child, const struct wire_task *task) MUST_USE;
 void child_terminate(struct child *child);
 /* SIGKILL. Legal at any time before on_gone. */
 void child_kill(struct child *child);
+/* SIGKILL, and on_gone without waiting for the process, which may stay where it waits in a driver. For the agent's own end. */
+void child_leave(struct child *child);
 /* Kills it and calls on_ended with what is said, as if it had ended by itself; for what only the owner can see to be wrong. */
 void child_fail(struct child *child, const char *format, ...) FORMAT_PRINTF(2, 3);
 

@@ -87,7 +87,7 @@ struct slot {
 };
 
 void slot_init(struct slot *slot, struct agent_shared *shared, uint32_t index);
-/* Ends its request. The slot is empty or its trainer's last event will not be waited for. */
+/* Ends its request. A trainer that is still there is the agent's to leave. */
 void slot_release(struct slot *slot);
 
 /* Does what is due at `now_ms`, the loop's time. */
