@@ -230,6 +230,18 @@ static void set_failure(struct run *run, int code, const struct error *error)
     run->result = result;
 }
 
+/* Whoever watches the trainer must not think that it hangs while it builds a plan. */
+static void on_part(void *context)
+{
+    struct run *run = context;
+    const double now_s = trainer_now_s();
+    if (now_s - run->part_s < TRAINER_PART_SECONDS)
+        return;
+    run->part_s = now_s;
+    run->total++;
+    run_notify_progress(run);
+}
+
 void trainer_run(struct trainer *trainer, const struct wire_task *task,
                  const struct trainer_events *events, struct wire_result *ret_result)
 {
@@ -241,7 +253,9 @@ void trainer_run(struct trainer *trainer, const struct wire_task *task,
                       .start_s = trainer_now_s(),
                       .result = {.outcome = WIRE_OUTCOME_DONE}};
     struct error error = {0};
+    engine_watch_building(trainer->engine, on_part, &run);
     int r = run_task(&run, &error);
+    engine_watch_building(trainer->engine, NULL, NULL);
     if (r < 0)
         set_failure(&run, r, &error);
     if (run.checkpoint_path[0] && run.result.outcome != WIRE_OUTCOME_RETURNED)

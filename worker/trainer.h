@@ -40,6 +40,7 @@ enum {
 };
 #define TRAINER_ROUND_SECONDS_MIN 0.3 /* short steps: more of them */
 #define TRAINER_SPREAD_LIMIT 0.05
+#define TRAINER_PART_SECONDS 1.0
 /* of a device's own clock */
 #define TRAINER_GROUP_SECONDS 0.02
 enum { TRAINER_GROUPS_MIN = 20 };
@@ -63,8 +64,8 @@ struct trainer_options {
 /* Calls from inside trainer_run; any may be NULL. */
 struct trainer_events {
     void *context;
-    /* After every step of any kind: training steps, batches of held-out images, timed steps. How many are timed is not known
-     * beforehand: the total grows with them. */
+    /* After every step of any kind: training steps, batches of held-out images, timed steps, and each TRAINER_PART_SECONDS while a
+     * plan is built part by part. How many of the latter two there are is not known beforehand: the total grows with them. */
     void (*on_progress)(void *context, uint64_t steps_done, uint64_t steps_total);
     void (*on_epoch)(void *context, const struct wire_epoch *epoch);
     void (*on_note)(void *context, const char *text); /* for the log */

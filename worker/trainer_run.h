@@ -40,6 +40,7 @@ struct run {
     struct gpu_clock_state gpu;           /* seen while the steps of `clock` were made */
     uint64_t steps_total;                 /* training steps */
     uint64_t done, total;                 /* steps of any kind */
+    double part_s;                        /* when progress with a plan was last told */
     struct checkpoint progress;           /* how far training has come */
     double checkpoint_s;                  /* when the last one was written, or training began */
     char checkpoint_path[FILE_PATH_SIZE]; /* of the last one written; "" where there is none */

@@ -19,7 +19,9 @@ struct device {
     size_t
         bytes_needed; /* by the program that is compiled; set as soon as compile knows it, also where it then fails */
     char failure
-        [DEVICE_FAILURE_SIZE]; /* see engine_failure; set by a backend before it gives -EIO */
+        [DEVICE_FAILURE_SIZE];      /* see engine_failure; set by a backend before it gives -EIO */
+    void (*on_part)(void *context); /* see engine_watch_building; device_built_part calls it */
+    void *on_part_context;
 };
 
 struct program {
@@ -87,6 +89,9 @@ struct backend {
 
 /* For backends that run on the processor: 0 where `name` is NULL or "cpu", -EINVAL otherwise. */
 int device_is_cpu(const char *name, struct error *error) MUST_USE;
+
+/* For backends whose compile takes long: a part is made. */
+void device_built_part(const struct device *device);
 
 /* The program behind a plan; for measurements. */
 struct program *plan_program(struct plan *plan);

@@ -56,6 +56,9 @@ int engine_device(const struct engine *engine, struct device_info *ret_device,
 const char *engine_failure(const struct engine *engine);
 /* Bytes of the device's own memory that nobody uses now; 0 for the processor. */
 size_t engine_memory_free(const struct engine *engine);
+/* From now on plan_new and plan_resize call `on_part` after each part of a plan that can take long to make, such as a convolution's
+ * kernels: where nothing is cached they take minutes, and somebody may wait for a sign of life. NULL: not any more. */
+void engine_watch_building(struct engine *engine, void (*on_part)(void *context), void *context);
 /* Plans that need more than this many bytes are refused with -ENOMEM; 0, as at first, sets no limit. Without one, a system
  * that overcommits memory finds out only while a plan runs. */
 void engine_limit_memory(struct engine *engine, size_t bytes_max);

@@ -38,6 +38,18 @@ const char *engine_failure(const struct engine *engine)
     return engine->device->failure;
 }
 
+void engine_watch_building(struct engine *engine, void (*on_part)(void *context), void *context)
+{
+    engine->device->on_part = on_part;
+    engine->device->on_part_context = context;
+}
+
+void device_built_part(const struct device *device)
+{
+    if (device->on_part)
+        device->on_part(device->on_part_context);
+}
+
 size_t engine_memory_free(const struct engine *engine)
 {
     const struct backend *backend = engine->backend;

@@ -69,6 +69,7 @@ static int fake_compile(struct device *device, const struct graph *graph,
 {
     fake.programs++;
     fake.steps = 0;
+    device_built_part(device);
     int r = inner()->compile(device, graph, options, ret_program, error);
     if (r == 0 && fake.bfloat)
         (*ret_program)->precision = PRECISION_BF16;
@@ -112,7 +113,18 @@ struct bench {
     struct trainer *trainer;
     struct fake_nvml *nvml;
     char notes[4096];
+    uint64_t steps_done;
+    uint32_t signs; /* of life, before the first step */
 };
+
+static void on_progress(void *context, uint64_t steps_done, uint64_t steps_total)
+{
+    struct bench *bench = context;
+    assert_true(steps_done == bench->steps_done + 1 && steps_done <= steps_total);
+    bench->steps_done = steps_done;
+    if (fake.all_steps == 0)
+        bench->signs++;
+}
 
 static void on_note(void *context, const char *text)
 {
@@ -164,7 +176,9 @@ static void bench_release(struct bench *bench)
 static struct wire_result bench_run(struct bench *bench)
 {
     struct wire_task task = small_task();
-    const struct trainer_events events = {.context = bench, .on_note = on_note};
+    const struct trainer_events events = {
+        .context = bench, .on_progress = on_progress, .on_note = on_note};
+    bench->steps_done = 0;
     struct wire_result result;
     task.epochs = 1;
     trainer_run(bench->trainer, &task, &events, &result);
@@ -333,6 +347,15 @@ static void test_trainers_of_one_device_share_its_memory(void **state)
     bench_release(&bench);
 }
 
+static void test_building_a_plan_gives_signs_of_life(void **state)
+{
+    struct bench bench;
+    bench_init(state, &bench);
+    assert_int_equal(bench_run(&bench).outcome, WIRE_OUTCOME_DONE);
+    assert_int_equal(bench.signs, 1);
+    bench_release(&bench);
+}
+
 static void test_a_recipe_in_f32_is_told_that_it_trains_in_bf16(void **state)
 {
     struct bench bench;
@@ -357,6 +380,7 @@ int main(void)
         FIXTURE_TEST(test_memory_that_runs_out_in_a_step_is_out_of_memory),
         FIXTURE_TEST(test_memory_that_runs_out_under_the_baseline_is_a_failure),
         FIXTURE_TEST(test_trainers_of_one_device_share_its_memory),
+        FIXTURE_TEST(test_building_a_plan_gives_signs_of_life),
         FIXTURE_TEST(test_a_recipe_in_f32_is_told_that_it_trains_in_bf16),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
