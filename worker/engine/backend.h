@@ -9,6 +9,7 @@
 
 #include "worker/engine/engine.h"
 #include "worker/engine/graph.h"
+#include "worker/engine/mask.h"
 
 struct optimizer_update;
 
@@ -31,6 +32,12 @@ struct program {
         precision; /* of maps and their gradients; what the recipe asks for, or PRECISION_F32 */
 };
 
+/* What is dropped of a part: see mask.h. */
+struct part_masks {
+    struct mask_key key;
+    double stochastic_depth, dropout; /* rates */
+};
+
 /* One micro-batch. */
 struct part {
     const float *images; /* (images, size, size, channels); NULL: to be made out of transforms */
@@ -43,8 +50,9 @@ struct part {
     const float *shares;
     float *logits; /* out: (images, classes) */
     /* What is multiplied in training: the branch of every block with a residual, before that is added, (blocks, images),
-     * and what the last layer reads, (images, features). NULL: 1. */
+     * and what the last layer reads, (images, features). NULL: 1. Both NULL where the backend draws its masks itself. */
     const float *branches, *features;
+    struct part_masks masks; /* of training; what the two above were drawn by */
     uint32_t
         count; /* images that count; the others of the micro-batch are there but ignored (evaluation only) */
     bool first;           /* gradients replace those of before; otherwise they are added */
@@ -56,6 +64,7 @@ enum value_class { VALUE_PARAMETER, VALUE_AVERAGE, VALUE_STATE_0, VALUE_STATE_1,
 
 struct backend {
     const char *name;
+    bool draws_masks; /* by itself, as mask.h does */
     /* `name` is engine_new_on's. Processors have one device: device_is_cpu says whether it was meant. */
     int (*device_open)(const char *name, struct device **ret_device, struct error *error);
     void (*device_close)(struct device *device);
@@ -73,6 +82,10 @@ struct backend {
     int (*train)(struct program *program, const struct part *part, struct batch_result *ret_result);
     /* optimizer_step over all parameters. */
     int (*update)(struct program *program, const struct optimizer_update *update);
+    /* train, which replaces gradients and moves statistics, and update in one, for programs whose part is the whole batch: a
+     * device can do that without asking the processor in between. -EDOM as plan_step. NULL: the two after each other. */
+    int (*step)(struct program *program, const struct part *part,
+                const struct optimizer_update *update, struct batch_result *ret_result);
     /* Forward with running statistics, loss without smoothing; of the moving averages where the recipe keeps them. */
     int (*infer)(struct program *program, const struct part *part, struct batch_result *ret_result);
     /* Values that the plan has, in the graph's order of dimensions. Gradients are not written. */

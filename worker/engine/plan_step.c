@@ -27,6 +27,9 @@ static void masks_set(struct plan *plan, uint32_t index, struct part *part)
 {
     const struct recipe *recipe = &plan->options.recipe;
     const struct mask_key key = {plan->options.seed, plan->steps, index * part->count};
+    part->masks = (struct part_masks){key, recipe->stochastic_depth, recipe->dropout};
+    if (plan->engine->backend->draws_masks)
+        return;
     if (recipe->stochastic_depth > 0) {
         masks_draw_branches(&plan->masks, &key, recipe->stochastic_depth);
         part->branches = plan->masks.branches;
@@ -37,16 +40,22 @@ static void masks_set(struct plan *plan, uint32_t index, struct part *part)
     }
 }
 
+static struct part training_part_at(struct plan *plan, uint32_t index)
+{
+    struct part part = part_at(plan, index);
+    part.partners = plan->partners + (size_t)index * part.count;
+    part.shares = plan->shares + (size_t)index * part.count;
+    masks_set(plan, index, &part);
+    return part;
+}
+
 static int train_parts(struct plan *plan, bool keep_statistics, struct batch_result *ret_result)
 {
     struct batch_result sum = {0};
     for (uint32_t i = 0; i < plan->options.micro_batches; i++) {
-        struct part part = part_at(plan, i);
+        struct part part = training_part_at(plan, i);
         struct batch_result result;
-        part.partners = plan->partners + (size_t)i * part.count;
-        part.shares = plan->shares + (size_t)i * part.count;
         part.keep_statistics = keep_statistics;
-        masks_set(plan, i, &part);
         int r = plan->engine->backend->train(plan->program, &part, &result);
         if (r < 0)
             return r;
@@ -59,14 +68,23 @@ static int train_parts(struct plan *plan, bool keep_statistics, struct batch_res
     return 0;
 }
 
+static int train_and_update(struct plan *plan, const struct optimizer_update *update,
+                            struct batch_result *ret_result)
+{
+    const struct backend *backend = plan->engine->backend;
+    if (backend->step && plan->options.micro_batches == 1) {
+        const struct part part = training_part_at(plan, 0);
+        return backend->step(plan->program, &part, update, ret_result);
+    }
+    const int r = train_parts(plan, false, ret_result);
+    return r < 0 ? r : backend->update(plan->program, update);
+}
+
 int plan_step(struct plan *plan, double learning_rate, struct batch_result *ret_result)
 {
-    struct batch_result result;
-    int r = train_parts(plan, false, &result);
-    if (r < 0)
-        return r;
     const struct optimizer_update update = {learning_rate, plan->steps};
-    r = plan->engine->backend->update(plan->program, &update);
+    struct batch_result result;
+    const int r = train_and_update(plan, &update, &result);
     if (r < 0)
         return r;
     plan->steps++;
