@@ -1,9 +1,9 @@
 #include "worker/plan_check.h"
 
-#include "worker/data/file.h"
 #include "worker/engine/convolution_list.h"
 #include "worker/engine/cuda/convolver_layout.h"
 #include "worker/engine/cuda/plan_cache.h"
+#include "worker/engine/cuda/plan_directory.h"
 #include "worker/plan_check_options.h"
 
 #include <errno.h>
@@ -40,24 +40,6 @@ static double now_s(void)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* $ARCHSCOUT_CACHE/cudnn and so on; made where it is not there. */
-static int open_directory(char ret_path[FILE_PATH_SIZE], struct error *error)
-{
-    static const struct {
-        const char *variable, *name;
-    } places[] = {{"ARCHSCOUT_CACHE", "cudnn"},
-                  {"XDG_CACHE_HOME", "archscout/cudnn"},
-                  {"HOME", ".cache/archscout/cudnn"}};
-    for (size_t i = 0; i < ARRAY_LENGTH(places); i++) {
-        const char *value = getenv(places[i].variable);
-        if (!value || !value[0])
-            continue;
-        int r = file_join(ret_path, value, places[i].name, "", error);
-        return r < 0 ? r : file_make_directories(ret_path, error);
-    }
-    return error_set(error, -ENOENT, "", "none of ARCHSCOUT_CACHE, XDG_CACHE_HOME and HOME is set");
-}
-
 static int open_planner(struct check *check, struct error *error)
 {
     const char *path = check->options.description;
@@ -68,9 +50,9 @@ static int open_planner(struct check *check, struct error *error)
     r = planner_new(text, strlen(text), &check->planner, error);
     if (r < 0)
         return r;
-    char directory[FILE_PATH_SIZE];
+    char directory[PLAN_DIRECTORY_SIZE];
     struct error reason = {0};
-    bool disk = open_directory(directory, &reason) == 0;
+    bool disk = plan_directory(directory, &reason) == 0;
     if (!disk)
         fprintf(stderr, "plans are not kept on disk: %s\n", reason.message);
     return plan_cache_new(check->planner, disk ? directory : NULL, &check->cache, error);

@@ -50,41 +50,6 @@ static void need_bfloat(void)
     skip();
 }
 
-static double norm_of(const float *values, size_t count)
-{
-    double squares = 0;
-    for (size_t i = 0; i < count; i++)
-        squares += (double)values[i] * (double)values[i];
-    return sqrt(squares);
-}
-
-/* Every gradient's distance from the reference's, over its norm or a hundredth of the largest gradient's. */
-static void assert_gradients_near(struct session *got, struct session *want, double tolerance)
-{
-    double largest = 0;
-    for (int pass = 0; pass < 2; pass++)
-        for (size_t i = 0; i < plan_tensor_count(want->plan); i++) {
-            struct tensor_info info;
-            char name[sizeof info.name + 8];
-            size_t count;
-            plan_tensor_info(want->plan, i, &info);
-            if (strstr(info.name, ".bn.mean") || strstr(info.name, ".bn.variance"))
-                continue;
-            snprintf(name, sizeof name, "grad:%s", info.name);
-            float *a = session_tensor(got, name, &count), *b = session_tensor(want, name, &count);
-            const double norm = norm_of(b, count);
-            for (size_t j = 0; j < count; j++)
-                a[j] -= b[j];
-            const double scale = fmax(norm, 0.01 * largest);
-            if (pass == 0)
-                largest = fmax(largest, norm);
-            else if (!(norm_of(a, count) <= tolerance * scale))
-                fail_msg("%s: %.3g of its norm %.3g away", name, norm_of(a, count) / scale, norm);
-            free(a);
-            free(b);
-        }
-}
-
 static void check(const struct small_network *network)
 {
     const struct plan_options options = options_of(network);

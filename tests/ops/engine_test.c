@@ -136,7 +136,11 @@ static void test_micro_batches_of_equal_images_give_the_gradients_of_the_batch(v
         }
         assert_int_equal(plan_gradients(sessions[s]->plan, &result), 0);
     }
-    assert_sessions_close(&parts, &whole, NETWORK.batch * options.problem.classes, 1e-4);
+    /* Maps in bfloat16: statistics that differ in their last bit round some values the other way. */
+    if (plan_precision(whole.plan) == PRECISION_BF16)
+        assert_gradients_near(&parts, &whole, 2e-2);
+    else
+        assert_sessions_close(&parts, &whole, NETWORK.batch * options.problem.classes, 1e-4);
     session_close(&whole);
     session_close(&parts);
 }
@@ -402,10 +406,5 @@ int main(void)
         cmocka_unit_test(test_an_engine_says_which_device_it_was_opened_on),
     };
     int failed = cmocka_run_group_tests_name("devices", devices, NULL, NULL);
-    failed += run_on(backend_reference());
-    if (backend_onednn())
-        failed += run_on(backend_onednn());
-    else
-        printf("SKIP: the build has no oneDNN, engine.h is tested on the reference backend only\n");
-    return failed;
+    return failed + backends_run(run_on);
 }

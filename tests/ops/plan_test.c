@@ -263,7 +263,9 @@ static void test_masks_change_with_the_step_and_gradients_use_the_next_ones(void
     assert_true(other.loss != of_gradients.loss);
     plan_set_step_count(session.plan, 0);
     assert_int_equal(plan_step(session.plan, 0.01, &of_step), 0);
-    assert_true(of_step.loss == of_gradients.loss);
+    /* In bfloat16 the running mean, which a step's first part has moved, says how the second one's sums are rounded. */
+    const double apart = plan_precision(session.plan) == PRECISION_BF16 ? 1e-3 : 0;
+    assert_true(fabs(of_step.loss - of_gradients.loss) <= apart * of_step.loss);
     session_close(&session);
 }
 
@@ -314,7 +316,11 @@ static void test_gradients_of_micro_batches_are_the_mean_of_their_own(void **sta
     }
     assert_int_equal(plan_gradients(parts.plan, &result), 0);
     float *got = session_tensor(&parts, "grad:blocks_0.exp.weight", &count);
-    assert_close("gradient", got, want, count, 1e-5);
+    /* In bfloat16 a third is rounded at other places than a whole. */
+    if (plan_precision(parts.plan) == PRECISION_BF16)
+        assert_near("gradient", got, want, count, 2e-2);
+    else
+        assert_close("gradient", got, want, count, 1e-5);
     assert_true(fabs(result.loss - sum.loss) < 1e-4);
     free(got);
     free(want);
@@ -529,10 +535,5 @@ static int run_on(const struct backend *backend)
 
 int main(void)
 {
-    int failed = run_on(backend_reference());
-    if (backend_onednn())
-        failed += run_on(backend_onednn());
-    else
-        printf("SKIP: the build has no oneDNN, plans are tested on the reference backend only\n");
-    return failed;
+    return backends_run(run_on);
 }

@@ -180,6 +180,69 @@ void assert_sessions_close(struct session *got, struct session *want, uint32_t l
     }
 }
 
+static double norm_of(const float *values, size_t count)
+{
+    double squares = 0;
+    for (size_t i = 0; i < count; i++)
+        squares += (double)values[i] * (double)values[i];
+    return sqrt(squares);
+}
+
+void assert_near(const char *what, const float *got, const float *want, size_t count,
+                 double tolerance)
+{
+    double squares = 0;
+    for (size_t i = 0; i < count; i++)
+        squares += ((double)got[i] - (double)want[i]) * ((double)got[i] - (double)want[i]);
+    const double norm = norm_of(want, count);
+    if (!(sqrt(squares) <= tolerance * norm))
+        fail_msg("%s: %.3g away, its norm is %.3g", what, sqrt(squares), norm);
+}
+
+void assert_gradients_near(struct session *got, struct session *want, double tolerance)
+{
+    double largest = 0;
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < plan_tensor_count(want->plan); i++) {
+            struct tensor_info info;
+            char name[sizeof info.name + 8];
+            size_t count;
+            plan_tensor_info(want->plan, i, &info);
+            if (strstr(info.name, ".bn.mean") || strstr(info.name, ".bn.variance"))
+                continue;
+            snprintf(name, sizeof name, "grad:%s", info.name);
+            float *a = session_tensor(got, name, &count), *b = session_tensor(want, name, &count);
+            const double norm = norm_of(b, count);
+            for (size_t j = 0; j < count; j++)
+                a[j] -= b[j];
+            const double scale = fmax(norm, 0.01 * largest);
+            if (pass == 0)
+                largest = fmax(largest, norm);
+            else if (!(norm_of(a, count) <= tolerance * scale))
+                fail_msg("%s: %.3g of its norm %.3g away", name, norm_of(a, count) / scale, norm);
+            free(a);
+            free(b);
+        }
+}
+
+int backends_run(int (*run_on)(const struct backend *backend))
+{
+    static const char *const names[] = {"reference", "onednn", "cuda"};
+    int failed = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+        const struct backend *backend = backend_find(names[i]);
+        struct device_info device;
+        struct error error = {{0}, {0}};
+        if (!backend)
+            printf("SKIP: the build has no backend %s\n", names[i]);
+        else if (backend_devices(backend, NULL, &device, 1, &error) < 0)
+            printf("SKIP: backend %s: %s\n", names[i], error.message);
+        else
+            failed += run_on(backend);
+    }
+    return failed;
+}
+
 void assert_sessions_equal(struct session *a, struct session *b)
 {
     for (size_t i = 0; i < plan_state_count(a->plan); i++) {

@@ -49,6 +49,18 @@ void session_fill(struct session *session, const struct plan_options *options, u
 /* A tensor by name, to be freed; *ret_count floats. */
 float *session_tensor(struct session *session, const char *name, size_t *ret_count);
 
+/* Runs a group of tests on every backend of the build that has a device here, and says SKIP and why for the others. What the
+ * groups returned, added up. */
+int backends_run(int (*run_on)(const struct backend *backend));
+
+/* Fails where the norm of the difference is more than `tolerance` times that of `want`. */
+void assert_near(const char *what, const float *got, const float *want, size_t count,
+                 double tolerance);
+
+/* Fails where a gradient's distance from the wanted one is more than `tolerance` times its norm, or a hundredth of the largest
+ * gradient's: for backends that keep maps in bfloat16. */
+void assert_gradients_near(struct session *got, struct session *want, double tolerance);
+
 /* Compares all gradients, statistics and logits of two sessions, each tensor against the largest of its values. */
 void assert_sessions_close(struct session *got, struct session *want, uint32_t logits,
                            double tolerance);

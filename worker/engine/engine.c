@@ -12,7 +12,7 @@
 
 const struct backend *backend_find(const char *name)
 {
-    const struct backend *backends[] = {backend_reference(), backend_onednn()};
+    const struct backend *backends[] = {backend_reference(), backend_onednn(), backend_cuda()};
     for (size_t i = 0; i < ARRAY_LENGTH(backends); i++)
         if (backends[i] && strcmp(backends[i]->name, name) == 0)
             return backends[i];

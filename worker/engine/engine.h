@@ -24,8 +24,9 @@ struct backend;
 
 const struct backend *backend_reference(
     void); /* plain C, float, exact and slow: what the others are tested against */
-const struct backend *backend_onednn(void);           /* NULL where the build has no oneDNN */
-const struct backend *backend_find(const char *name); /* "reference", "onednn"; NULL */
+const struct backend *backend_onednn(void); /* NULL where the build has no oneDNN */
+const struct backend *backend_cuda(void);   /* NULL where the build has no CUDA or no cuDNN */
+const struct backend *backend_find(const char *name); /* "reference", "onednn", "cuda"; NULL */
 const char *backend_name(const struct backend *backend);
 
 /* `device` is one that the backend has: "cpu" for the reference and oneDNN, "cuda", "cuda:N" or "cuda:GPU-UUID" for CUDA; NULL:
