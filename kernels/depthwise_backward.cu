@@ -58,13 +58,15 @@ __device__ static inline void backward_lane_init(const struct depthwise_backward
 }
 
 /* table (4, tile_channels): with z = times y + plus, of which SiLU is taken, and d the gradient of that, the gradient of y is
- * times (d - mean of d - normalised y mean of d normalised y) = times d + slope y + rest. */
+ * times (d - mean of d - normalised y mean of d normalised y) = times d + slope y + rest. Where there is SiLU, times and plus are
+ * halved. */
 __device__ static inline void backward_table_fill(const struct backward_pass &pass,
                                                   const struct depthwise_thread &thread,
                                                   float *ret_table)
 {
     const struct batch_norm &after = pass.after;
     const uint32_t channels = thread.tile_channels;
+    const float share = after.silu ? 0.5f : 1.0f;
     for (uint32_t i = threadIdx.x; i < channels; i += blockDim.x) {
         const uint32_t c = thread.tile + i;
         float times = 0, plus = 0, slope = 0, rest = 0;
@@ -74,8 +76,8 @@ __device__ static inline void backward_table_fill(const struct backward_pass &pa
             slope = -times * after.inverse[c] * pass.call.means[pass.call.shape.channels + c];
             rest = -times * pass.call.means[c] - slope * after.mean[c];
         }
-        ret_table[i] = times;
-        ret_table[channels + i] = plus;
+        ret_table[i] = share * times;
+        ret_table[channels + i] = share * plus;
         ret_table[2 * channels + i] = slope;
         ret_table[3 * channels + i] = rest;
     }
@@ -83,20 +85,19 @@ __device__ static inline void backward_table_fill(const struct backward_pass &pa
 
 /* Asks for a step's octets of the incoming gradient and of y, and of x where the step makes pixels; a group of copies ends in any
  * case. */
+template <class LANE>
 __device__ static inline void backward_copy(const struct backward_pass &pass,
                                             const struct depthwise_block &block, uint32_t n)
 {
     const struct depthwise_memory &memory = block.memory;
     const struct depthwise_step &step = step_at(block, n);
     uint16_t *raw = memory.raw + n % RAW_SLOTS * 2 * memory.halo.slot;
-    if (step.stages) {
-        if (pass.call.incoming.map)
-            pixels_copy(block, memory.halo, step.halo, pass.call.incoming.map, raw);
-        pixels_copy(block, memory.halo, step.halo, pass.after.x, raw + memory.halo.slot);
-    }
+    if (step.stages)
+        pixels_copy<1, 2>(block, memory.halo, step.halo, {pass.call.incoming.map, pass.after.x},
+                          raw);
     if (step.makes)
-        pixels_copy(block, memory.own, step.own, pass.call.input.x,
-                    memory.written + n % WRITTEN_SLOTS * memory.own.slot);
+        pixels_copy<LANE::STRIDE, 1>(block, memory.own, step.own, {pass.call.input.x},
+                                     memory.written + n % WRITTEN_SLOTS * memory.own.slot);
     copy_async_commit();
 }
 
@@ -116,11 +117,12 @@ __device__ static inline void backward_octet(const struct backward_pass &pass,
     channels_load(block.memory.table, octet, times);
     channels_load(block.memory.table + channels, octet, plus);
     KERNEL_UNROLL_ALL
-    for (uint32_t c = 0; c < OCTET_HALVES; c++) {
-        d[c] = factors.times[c] * d[c] + factors.plus[c];
-        if (pass.after.silu)
-            d[c] *= silu_slope(times[c] * y[c] + plus[c]);
-        ret_dy[c] = times[c] * d[c];
+    for (uint32_t c = 0; c < OCTET_HALVES; c++)
+        ret_dy[c] = times[c] * (factors.times[c] * d[c] + factors.plus[c]);
+    KERNEL_UNROLL_ALL
+    for (uint32_t c = 0; pass.after.silu && c < OCTET_HALVES; c++) {
+        const float h = times[c] * y[c] + plus[c];
+        ret_dy[c] *= silu_slope_twice(h, tanh_fast(h));
     }
     channels_load(block.memory.table + 2 * channels, octet, times);
     channels_load(block.memory.table + 3 * channels, octet, plus);
@@ -141,13 +143,16 @@ __device__ static inline void backward_stage(const struct backward_pass &pass,
     if (!step.stages)
         return;
     const struct depthwise_origin origin = step.halo;
+    const uint16_t *from = raw + thread.first;
+    float *to = ret_staged + thread.first;
     for (uint32_t i = thread.pixel; i < pixels.count; i += thread.pixel_step) {
-        const uint32_t at = i * thread.tile_channels + thread.octet;
-        const struct depthwise_place place = pixels.places[i];
+        const uint32_t at = pixels.places[i].at;
         float dy[OCTET_HALVES] = {0};
-        if (thread.copies && place_inside(block.plan, pixels.side, origin, place))
-            backward_octet(pass, block, origin.image + place.image, raw + at, dy);
-        octet_stage(ret_staged + at, dy);
+        if ((origin.rows & 1) && place_inside<1>(origin, at))
+            backward_octet(pass, block, step.image + (at >> 16), from, dy);
+        octet_stage(to, dy);
+        from += thread.step;
+        to += thread.step;
     }
 }
 
@@ -167,23 +172,24 @@ __device__ static inline void backward_pixels_init(const struct depthwise_block 
                                                    const uint16_t *x, bool silu, const LANE &lane,
                                                    struct backward_pixels<LANE> *ret_pixels)
 {
-    const struct depthwise_side &side = block.plan.own;
-    const uint32_t channels = block.thread.tile_channels, row = side.columns * channels;
-    const uint32_t column = (uint32_t)origin.column + block.thread.group * LANE::COLUMNS;
-    const bool image_in = origin.image + block.thread.image < block.plan.shape.images;
+    const uint32_t channels = block.thread.tile_channels;
+    const uint32_t row = block.plan.own.columns * channels;
+    const uint32_t first = block.thread.group * LANE::COLUMNS;
+    const uint32_t columns = block.thread.image << 16 < origin.end ? origin.columns : 0;
     ret_pixels->inside = 0;
     KERNEL_UNROLL_ALL
     for (uint32_t i = 0; i < LANE::STRIDE * LANE::COLUMNS; i++) {
         const uint32_t q = i / LANE::COLUMNS, e = i % LANE::COLUMNS;
-        const bool in = image_in && (uint32_t)origin.row + q < side.size && column + e < side.size;
+        const bool in = first + e < columns && (origin.rows >> q & 1);
         ret_pixels->inside |= (uint32_t)in << i;
         const typename LANE::floats values = lane_load<LANE::CHANNELS>(x + q * row + e * channels);
         KERNEL_UNROLL_ALL
         for (uint32_t l = 0; l < LANE::CHANNELS; l++) {
-            const float z = lane.times.v[l] * values.v[l] + lane.plus.v[l];
-            const float s = silu ? sigmoid_of(z) : 1.0f;
-            ret_pixels->input[q][e].v[l] = in ? z * s : 0.0f;
-            ret_pixels->slope[q][e].v[l] = in ? s + z * s * (1.0f - s) : 0.0f;
+            const float h = lane.times.v[l] * values.v[l] + lane.plus.v[l];
+            const float t = silu ? tanh_fast(h) : 0.0f;
+            const float slope = silu ? 0.5f * silu_slope_twice(h, t) : 1.0f;
+            ret_pixels->input[q][e].v[l] = in ? silu_of_half(h, t) : 0.0f;
+            ret_pixels->slope[q][e].v[l] = in ? slope : 0.0f;
             ret_pixels->dinput[q][e].v[l] = 0;
         }
     }
@@ -257,26 +263,27 @@ __device__ static inline void backward_make(const struct backward_pass &pass,
         KERNEL_UNROLL_ALL
         for (uint32_t l = 0; l < LANE::CHANNELS; l++)
             dx.v[l] = pixels.dinput[q][e].v[l] * pixels.slope[q][e].v[l];
-        lane_store<LANE::CHANNELS>(at, &dx);
-        if (!(pixels.inside >> i & 1))
-            continue;
+        lane_store(at, &dx);
         KERNEL_UNROLL_ALL
         for (uint32_t l = 0; l < LANE::CHANNELS; l++) {
             lane->sums[0].v[l] += dx.v[l];
-            lane->sums[1].v[l] += dx.v[l] * (values.v[l] - lane->mean.v[l]);
+            const float off = values.v[l] - lane->mean.v[l];
+            lane->sums[1].v[l] += dx.v[l] * (pixels.inside >> i & 1 ? off : 0.0f);
         }
     }
 }
 
 /* What a step has made -> dx; nothing where it made nothing. */
+template <class LANE>
 __device__ static inline void backward_store(const struct backward_pass &pass,
                                              const struct depthwise_block &block, uint32_t n)
 {
     const struct depthwise_memory &memory = block.memory;
     const struct depthwise_step &step = step_at(block, n);
     if (step.makes)
-        pixels_store(block, memory.own, step.own,
-                     memory.written + n % WRITTEN_SLOTS * memory.own.slot, pass.call.ret_dx);
+        pixels_store<LANE::STRIDE>(block, memory.own, step.own,
+                                   memory.written + n % WRITTEN_SLOTS * memory.own.slot,
+                                   pass.call.ret_dx);
 }
 
 /* In step n the copies of step n + 1 + AHEAD begin, n + 1 is staged, pixels are made of the window that ends with n, and what
@@ -289,22 +296,22 @@ __device__ static inline void backward_slide(const struct backward_pass &pass,
     const struct depthwise_memory &memory = block.memory;
     uint32_t n = 0;
     for (uint32_t i = 0; i <= AHEAD; i++)
-        backward_copy(pass, block, i);
+        backward_copy<LANE>(pass, block, i);
     copy_async_wait<AHEAD>();
     backward_stage(pass, block, 0, memory.staged);
     __syncthreads();
     for (; step_at(block, n).stages; n++) {
-        if (threadIdx.x == 0)
+        if (finds_steps())
             steps_extend(block.plan, memory.steps, n + 2 + AHEAD);
-        backward_copy(pass, block, n + 1 + AHEAD);
+        backward_copy<LANE>(pass, block, n + 1 + AHEAD);
         copy_async_wait<AHEAD>();
         backward_stage(pass, block, n + 1, memory.staged + (n + 1) % RING * memory.halo.slot);
-        backward_store(pass, block, n - 1);
+        backward_store<LANE>(pass, block, n - 1);
         if (step_at(block, n).makes)
             backward_make<LANE>(pass, block, n, lane);
         __syncthreads();
     }
-    backward_store(pass, block, n - 1);
+    backward_store<LANE>(pass, block, n - 1);
 }
 
 template <class LANE>

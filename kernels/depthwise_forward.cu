@@ -52,17 +52,39 @@ __device__ static inline void forward_table_fill(const struct depthwise_forward 
 }
 
 /* Asks for a step's octets; a group of copies ends in any case. */
+template <class LANE>
 __device__ static inline void forward_copy(const struct depthwise_forward &forward,
                                            const struct depthwise_block &block, uint32_t n,
                                            uint16_t *ret_raw)
 {
     const struct depthwise_step &step = step_at(block, n);
     if (step.stages)
-        pixels_copy(block, block.memory.halo, step.halo, forward.input.x, ret_raw);
+        pixels_copy<LANE::STRIDE, 1>(block, block.memory.halo, step.halo, {forward.input.x},
+                                     ret_raw);
     copy_async_commit();
 }
 
+/* What the convolution reads of 8 channels of a pixel. */
+__device__ static inline void forward_octet(const struct depthwise_forward &forward,
+                                            const struct depthwise_block &block,
+                                            const uint16_t *raw, float *ret_x)
+{
+    float times[OCTET_HALVES], plus[OCTET_HALVES];
+    channels_load(block.memory.table, block.thread.octet, times);
+    channels_load(block.memory.table + block.thread.tile_channels, block.thread.octet, plus);
+    octet_load(raw, ret_x);
+    KERNEL_UNROLL_ALL
+    for (uint32_t c = 0; c < OCTET_HALVES; c++)
+        ret_x[c] = times[c] * ret_x[c] + plus[c];
+    if (!forward.input.silu)
+        return;
+    KERNEL_UNROLL_ALL
+    for (uint32_t c = 0; c < OCTET_HALVES; c++)
+        ret_x[c] = silu_of_half(ret_x[c], tanh_fast(ret_x[c]));
+}
+
 /* raw (halo pixels, tile_channels) -> staged: normalised, and 0 outside the map */
+template <class LANE>
 __device__ static inline void forward_stage(const struct depthwise_forward &forward,
                                             const struct depthwise_block &block, uint32_t n,
                                             const uint16_t *raw, float *ret_staged)
@@ -73,21 +95,16 @@ __device__ static inline void forward_stage(const struct depthwise_forward &forw
     if (!step.stages)
         return;
     const struct depthwise_origin origin = step.halo;
-    float times[OCTET_HALVES], plus[OCTET_HALVES];
-    channels_load(block.memory.table, thread.octet, times);
-    channels_load(block.memory.table + thread.tile_channels, thread.octet, plus);
+    const bool rows = LANE::STRIDE > 1 || (origin.rows & 1);
+    const uint16_t *from = raw + thread.first;
+    float *to = ret_staged + thread.first;
     for (uint32_t i = thread.pixel; i < pixels.count; i += thread.pixel_step) {
-        const uint32_t at = i * thread.tile_channels + thread.octet;
         float x[OCTET_HALVES] = {0};
-        if (thread.copies && place_inside(block.plan, pixels.side, origin, pixels.places[i])) {
-            octet_load(raw + at, x);
-            KERNEL_UNROLL_ALL
-            for (uint32_t c = 0; c < OCTET_HALVES; c++) {
-                const float z = times[c] * x[c] + plus[c];
-                x[c] = forward.input.silu ? silu_of(z) : z;
-            }
-        }
-        octet_stage(ret_staged + at, x);
+        if (rows && place_inside<LANE::STRIDE>(origin, pixels.places[i].at))
+            forward_octet(forward, block, from, x);
+        octet_stage(to, x);
+        from += thread.step;
+        to += thread.step;
     }
 }
 
@@ -141,18 +158,16 @@ __device__ static inline void forward_make(const struct depthwise_block &block,
 {
     const struct depthwise_thread &thread = block.thread;
     const uint32_t first = thread.group * LANE::COLUMNS;
-    const bool image_in = origin.image + thread.image < block.plan.shape.images;
+    const uint32_t columns = thread.image << 16 < origin.end ? origin.columns : 0;
     const uint32_t pixel = thread.image * block.plan.own.columns + first;
     uint16_t *to = ret_written + pixel * thread.tile_channels + thread.lane;
     KERNEL_UNROLL_ALL
-    for (uint32_t c = 0; c < LANE::COLUMNS; c++) {
+    for (uint32_t c = 0; c < LANE::COLUMNS; c++, to += thread.tile_channels) {
         typename LANE::floats y = lane->rows[LANE::WINDOW - 1][c];
-        lane_store<LANE::CHANNELS>(to + c * thread.tile_channels, &y);
-        if (!image_in || (uint32_t)origin.column + first + c >= block.plan.own.size)
-            continue;
+        lane_store(to, &y);
         KERNEL_UNROLL_ALL
         for (uint32_t l = 0; l < LANE::CHANNELS; l++) {
-            const float off = y.v[l] - lane->pivot.v[l];
+            const float off = first + c < columns ? y.v[l] - lane->pivot.v[l] : 0.0f;
             lane->sums[0].v[l] += off;
             lane->sums[1].v[l] += off * off;
         }
@@ -166,7 +181,7 @@ __device__ static inline void forward_store(const struct depthwise_forward &forw
 {
     const struct depthwise_step &step = step_at(block, n);
     if (step.makes)
-        pixels_store(block, block.memory.own, step.own, written, forward.ret_y);
+        pixels_store<1>(block, block.memory.own, step.own, written, forward.ret_y);
 }
 
 /* In step n the copies of step n + 1 + AHEAD begin, n + 1 is staged, n is added, and what n - 1 made is stored: what one thread
@@ -181,18 +196,19 @@ __device__ static inline void forward_slide(const struct depthwise_forward &forw
     const uint32_t slot = memory.halo.slot;
     uint32_t n = 0;
     for (uint32_t i = 0; i <= AHEAD; i++)
-        forward_copy(forward, block, i, memory.raw + i * slot);
+        forward_copy<LANE>(forward, block, i, memory.raw + i * slot);
     copy_async_wait<AHEAD>();
-    forward_stage(forward, block, 0, memory.raw, memory.staged);
+    forward_stage<LANE>(forward, block, 0, memory.raw, memory.staged);
     __syncthreads();
     for (; step_at(block, n).stages; n++) {
         const uint32_t now = n % 2, next = 1 - now;
-        if (threadIdx.x == 0)
+        if (finds_steps())
             steps_extend(block.plan, memory.steps, n + 2 + AHEAD);
-        forward_copy(forward, block, n + 1 + AHEAD, memory.raw + (n + 1 + AHEAD) % SLOTS * slot);
+        forward_copy<LANE>(forward, block, n + 1 + AHEAD,
+                           memory.raw + (n + 1 + AHEAD) % SLOTS * slot);
         copy_async_wait<AHEAD>();
-        forward_stage(forward, block, n + 1, memory.raw + (n + 1) % SLOTS * slot,
-                      memory.staged + next * slot);
+        forward_stage<LANE>(forward, block, n + 1, memory.raw + (n + 1) % SLOTS * slot,
+                            memory.staged + next * slot);
         forward_store(forward, block, n - 1, memory.written + next * memory.own.slot);
         forward_add<LANE>(block, memory.staged + now * slot, lane);
         if (step_at(block, n).makes)

@@ -42,21 +42,17 @@ struct depthwise_plan {
     uint32_t halo_places, own_places, table, staged, raw, written, bytes;
 };
 
-/* A strip: its first image, its first unit across and down, and the steps that it takes. */
-struct depthwise_strip {
-    uint32_t image, unit, row, steps;
-};
-
-/* Where a step's first pixel lies in a map; outside it in the halo. */
+/* Where a step's first pixel lies in a map, outside it in the halo; and which of the step's pixels are within the map: `columns`
+ * of them beginning with `first`, rows by their bits in `rows`, and places below `end`. */
 struct depthwise_origin {
     int64_t offset; /* in elements, of the tile's first channel */
-    uint32_t image;
-    int32_t row, column;
+    uint32_t first, columns, rows, end;
 };
 
 /* A step of a block: where it stages, and where it makes pixels if it does. There are none behind the last strip. */
-struct depthwise_step {
+struct alignas(64) depthwise_step {
     struct depthwise_origin halo, own;
+    uint32_t image; /* the strip's first */
     bool stages, makes;
 };
 
@@ -66,15 +62,15 @@ enum { DEPTHWISE_STEPS = 8 };
  * thread finds them for all. */
 struct depthwise_steps {
     struct depthwise_step at[DEPTHWISE_STEPS];
-    struct depthwise_strip strip;
-    uint32_t strip_index, step;
+    struct depthwise_step next;  /* the first that is not in `at` */
+    int32_t halo_row, own_row;   /* its first rows */
+    uint32_t strip, step, steps; /* it is this one of a strip's steps */
 };
 
 /* A pixel of one step of a side, seen from the first pixel of the first image. */
 struct depthwise_place {
-    int32_t offset; /* in the map, in elements */
-    uint16_t column;
-    uint8_t row, image;
+    uint32_t offset; /* in the map, in elements */
+    uint32_t at;     /* column + 2^15 row + 2^16 image */
 };
 
 #define PLAN_CONSTANT __host__ __device__ constexpr static inline
@@ -104,7 +100,7 @@ PLAN_CONSTANT uint32_t lane_columns(uint32_t stride)
 /* Steps whose copies are under way beside the one that is staged next. */
 PLAN_CONSTANT uint32_t steps_ahead(enum depthwise_direction direction, uint32_t stride)
 {
-    return direction == DEPTHWISE_FORWARD && stride == 1 ? 2 : 1;
+    return direction == DEPTHWISE_FORWARD && stride == 1 ? 3 : 1;
 }
 
 /* Slots of the rings in shared memory. What is staged, in float: forward, a step that is made and one that is read; backward, a

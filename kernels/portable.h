@@ -83,14 +83,33 @@ KERNEL_BODY float float_of_bits(uint32_t bits)
     return value;
 }
 
-/* The upper half of a float's bits, rounded to nearest, to even; a NaN stays one. */
-KERNEL_BODY uint16_t bfloat_of(float value)
+/* The upper half of a float's bits, rounded to nearest, to even; a NaN stays one. Two of them: the first in the lower half. */
+#ifdef __CUDA_ARCH__
+__device__ static inline uint32_t bfloats_of(float low, float high)
+{
+    uint32_t pair;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+    return pair;
+}
+
+__device__ static inline uint16_t bfloat_of(float value)
+{
+    return (uint16_t)bfloats_of(value, 0.0f);
+}
+#else
+static inline uint16_t bfloat_of(float value)
 {
     const uint32_t bits = bits_of(value);
     if (value != value)
         return (uint16_t)((bits >> 16) | 0x40u);
     return (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
 }
+
+static inline uint32_t bfloats_of(float low, float high)
+{
+    return bfloat_of(low) | (uint32_t)bfloat_of(high) << 16;
+}
+#endif
 
 KERNEL_BODY float float_of_bfloat(uint16_t half)
 {
@@ -101,15 +120,21 @@ KERNEL_BODY float float_of_bfloat(uint16_t half)
 KERNEL_BODY void octet_load(const uint16_t *halves, float *ret_values)
 {
     const struct octet octet = *(const struct octet *)(const void *)halves;
-    for (uint32_t i = 0; i < OCTET_HALVES; i++)
-        ret_values[i] = float_of_bfloat(octet.v[i]);
+    for (uint32_t i = 0; i < OCTET_HALVES; i += 2) {
+        uint32_t pair;
+        memcpy(&pair, octet.v + i, sizeof pair);
+        ret_values[i] = float_of_bits(pair << 16);
+        ret_values[i + 1] = float_of_bits(pair & 0xffff0000u);
+    }
 }
 
 KERNEL_BODY void octet_store(uint16_t *halves, const float *values)
 {
     struct octet octet;
-    for (uint32_t i = 0; i < OCTET_HALVES; i++)
-        octet.v[i] = bfloat_of(values[i]);
+    for (uint32_t i = 0; i < OCTET_HALVES; i += 2) {
+        const uint32_t pair = bfloats_of(values[i], values[i + 1]);
+        memcpy(octet.v + i, &pair, sizeof pair);
+    }
     *(struct octet *)(void *)halves = octet;
 }
 
