@@ -93,7 +93,7 @@ static void threads_share(struct depthwise_plan *plan, enum depthwise_direction 
     plan->unit_tiles = depthwise_parts(groups, groups_max);
     plan->groups = depthwise_parts(groups, plan->unit_tiles);
     const uint64_t blocks = (uint64_t)shape->images * plan->unit_tiles * plan->tiles;
-    const uint64_t spare = blocks * 2 / DEPTHWISE_BLOCKS_LEAST;
+    const uint64_t spare = blocks * 2 / DEPTHWISE_BLOCKS;
     plan->images = depthwise_least(shape->images, groups_max / plan->groups);
     if (spare < plan->images)
         plan->images = spare > 0 ? (uint32_t)spare : 1;
@@ -109,13 +109,12 @@ static void threads_share(struct depthwise_plan *plan, enum depthwise_direction 
 static void strips_share(struct depthwise_plan *plan, enum depthwise_direction direction)
 {
     const struct depthwise_shape *shape = &plan->shape;
-    const uint32_t blocks_max = DEPTHWISE_BLOCKS_LEAST * (direction == DEPTHWISE_FORWARD ? 2 : 1);
+    const uint32_t blocks_max = DEPTHWISE_BLOCKS * (direction == DEPTHWISE_FORWARD ? 2 : 1);
     const uint32_t sets = depthwise_parts(shape->images, plan->images);
     const uint64_t across = (uint64_t)sets * plan->unit_tiles;
     const uint64_t blocks = across * plan->tiles;
-    const uint32_t wanted = blocks < DEPTHWISE_BLOCKS_LEAST
-                                ? depthwise_parts(DEPTHWISE_BLOCKS_LEAST, (uint32_t)blocks)
-                                : 1;
+    const uint32_t wanted =
+        blocks < DEPTHWISE_BLOCKS ? depthwise_parts(DEPTHWISE_BLOCKS, (uint32_t)blocks) : 1;
     const uint32_t segments =
         depthwise_least(wanted, depthwise_parts(shape->out_size, DEPTHWISE_ROWS_LEAST));
     plan->rows = depthwise_parts(shape->out_size, segments);

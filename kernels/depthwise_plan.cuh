@@ -17,10 +17,10 @@ enum depthwise_direction { DEPTHWISE_FORWARD, DEPTHWISE_BACKWARD };
 
 enum {
     DEPTHWISE_THREADS = 256,
-    DEPTHWISE_LANES = 32,         /* threads beside each other over the channels, at most */
-    DEPTHWISE_BLOCKS_LEAST = 528, /* 4 for each multiprocessor of an H100: as many are looked for */
-    DEPTHWISE_ROWS_LEAST = 8,     /* units down that make a strip worth its halo */
-    DEPTHWISE_SHARED = 80 << 10   /* bytes that several images at once may take */
+    DEPTHWISE_LANES = 32,       /* threads beside each other over the channels, at most */
+    DEPTHWISE_BLOCKS = 512,     /* about 4 for each multiprocessor of an H100 */
+    DEPTHWISE_ROWS_LEAST = 8,   /* units down that make a strip worth its halo */
+    DEPTHWISE_SHARED = 80 << 10 /* bytes that several images at once may take */
 };
 
 /* One of a strip's two maps. Unit u begins at pixel u * scale - padding; a step has `scale` rows. */
