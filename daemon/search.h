@@ -104,7 +104,8 @@ double candidate_objective(const struct candidate *candidate, enum objective obj
 /* The frontier over these objectives, up to date. -EINVAL, -ENOMEM. */
 int search_front(struct search *search, const enum objective *objectives, size_t count,
                  struct front **ret_front) MUST_USE;
-/* The point that hypervolumes are measured against. */
+/* The point that hypervolumes are measured against: the spec's values where it gives them, else its limits, else what is
+ * far worse than the baseline. */
 void search_reference(const struct search *search, const struct front *front,
                       double ret_reference[PARETO_OBJECTIVES_MAX]);
 

@@ -69,6 +69,8 @@ int search_front(struct search *search, const enum objective *objectives, size_t
 static double reference_of(const struct search *search, enum objective objective)
 {
     const struct constraints *limits = &search->spec->constraints;
+    if (search->spec->has_reference && spec_has_objective(search->spec, objective))
+        return search->spec->reference.value[objective];
     double baseline = spec_baseline_measures(search->spec).value[objective];
     switch (objective) {
     case OBJECTIVE_ACCURACY:

@@ -17,6 +17,15 @@ bool spec_feasible(const struct spec *spec, const struct cost *cost)
     return constraints_met(&spec->constraints, cost);
 }
 
+bool spec_has_objective(const struct spec *spec, enum objective objective)
+{
+    for (size_t i = 0; i < spec->objective_count; i++) {
+        if (spec->objectives[i] == objective)
+            return true;
+    }
+    return false;
+}
+
 struct measures spec_baseline_measures(const struct spec *spec)
 {
     struct measures measures;

@@ -36,6 +36,9 @@ struct spec {
     char *space_text;        /* the space as JSON, a preset written out */
     enum objective objectives[PARETO_OBJECTIVES_MAX];
     size_t objective_count;
+    bool has_reference;
+    struct measures
+        reference; /* that hypervolumes are measured against: one value an objective of the search */
     struct reward reward;
     struct constraints constraints;
     struct strategy_options strategy;
@@ -73,6 +76,8 @@ int spec_to_json(const struct spec *spec, struct text *text) MUST_USE;
 
 /* True where the costs are within the limits. */
 bool spec_feasible(const struct spec *spec, const struct cost *cost);
+
+bool spec_has_objective(const struct spec *spec, enum objective objective);
 
 /* What reward_of divides by: the baseline's costs, and 1 for accuracy, step time and loss. */
 struct measures spec_baseline_measures(const struct spec *spec);

@@ -232,6 +232,42 @@ static int objectives_read(const struct json_reader *document, struct spec *spec
     return 0;
 }
 
+static int reference_value_read(const struct json_reader *reader, enum objective objective,
+                                struct spec *spec)
+{
+    const char *name = objective_name(objective);
+    double *value = &spec->reference.value[objective];
+    if (!spec_has_objective(spec, objective))
+        return json_reader_has(reader, name)
+                   ? json_refuse(reader, name, "%s is not among this search's objectives.", name)
+                   : 0;
+    if (!json_reader_has(reader, name))
+        return json_refuse(reader, name,
+                           "%s is missing: a reference has a value for every objective.", name);
+    int r = json_read_number(reader, name, value);
+    if (r < 0)
+        return r;
+    if (objective == OBJECTIVE_ACCURACY && !(*value >= 0 && *value < 1))
+        return json_refuse(reader, name,
+                           "The reference's accuracy is a fraction from 0 to below 1.");
+    if (objective != OBJECTIVE_ACCURACY && !(isfinite(*value) && *value > 0))
+        return json_refuse(reader, name, "The reference's %s must be above 0.", name);
+    return 0;
+}
+
+static int reference_read(const struct json_reader *document, struct spec *spec)
+{
+    const char *keys[OBJECTIVE_COUNT + 1] = {NULL};
+    objective_names(keys);
+    struct json_reader reader;
+    int r = json_reader_enter(document, "reference", keys, &reader, &spec->has_reference);
+    if (r < 0 || !spec->has_reference)
+        return r;
+    for (int i = 0; i < OBJECTIVE_COUNT && r == 0; i++)
+        r = reference_value_read(&reader, (enum objective)i, spec);
+    return r;
+}
+
 static int exponent_read(const struct json_reader *reader, enum objective objective,
                          double *exponent)
 {
@@ -393,7 +429,7 @@ static int spec_fill(const struct json_reader *document, const struct spec_datas
                      struct spec *spec)
 {
     int (*const readers[])(const struct json_reader *, struct spec *) = {
-        name_read,        space_field_read, objectives_read, reward_read,
+        name_read,        space_field_read, objectives_read, reference_read, reward_read,
         constraints_read, budget_read,      strategy_read,   scheduling_read};
     int r = dataset_read(document, datasets, spec);
     for (size_t i = 0; i < ARRAY_LENGTH(readers) && r == 0; i++)
@@ -412,10 +448,10 @@ static int spec_fill(const struct json_reader *document, const struct spec_datas
 int spec_parse(const char *json, size_t json_length, const struct spec_datasets *datasets,
                struct spec **ret_spec, struct error *error)
 {
-    static const char *const keys[] = {
-        "name",         "dataset",  "space",  "objectives",    "reward",
-        "constraints",  "strategy", "budget", "recipe",        "baseline",
-        "parallel_max", "priority", "seed",   "deterministic", NULL};
+    static const char *const keys[] = {"name",      "dataset", "space",         "objectives",
+                                       "reference", "reward",  "constraints",   "strategy",
+                                       "budget",    "recipe",  "baseline",      "parallel_max",
+                                       "priority",  "seed",    "deterministic", NULL};
     json_t *value = NULL;
     int r = json_read_text(json, json_length, SPEC_TEXT_MAX, &value, error);
     if (r < 0)

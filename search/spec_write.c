@@ -23,6 +23,20 @@ static json_t *objectives_write(const struct spec *spec)
     return list;
 }
 
+static json_t *reference_write(const struct spec *spec)
+{
+    json_t *object = json_object();
+    for (size_t i = 0; object && i < spec->objective_count; i++) {
+        const enum objective objective = spec->objectives[i];
+        if (json_object_set_new(object, objective_name(objective),
+                                json_real(spec->reference.value[objective])) < 0) {
+            json_decref(object);
+            return NULL;
+        }
+    }
+    return object;
+}
+
 static json_t *reward_write(const struct spec *spec)
 {
     json_t *object = json_object();
@@ -63,7 +77,7 @@ static json_t *strategy_write(const struct spec *spec)
 
 static json_t *spec_write(const struct spec *spec)
 {
-    return JSON_BUILD(
+    json_t *object = JSON_BUILD(
         {"name", json_string(spec->name)},
         {"dataset",
          JSON_BUILD({"name", json_string(spec->dataset.name)}, {"train", whole(spec->train_images)},
@@ -76,6 +90,12 @@ static json_t *spec_write(const struct spec *spec)
         {"recipe", recipe_write(&spec->recipe)}, {"baseline", architecture_write(&spec->baseline)},
         {"parallel_max", whole(spec->parallel_max)}, {"priority", json_integer(spec->priority)},
         {"seed", whole(spec->seed)}, {"deterministic", json_boolean(spec->deterministic)});
+    if (object && spec->has_reference &&
+        json_object_set_new(object, "reference", reference_write(spec)) < 0) {
+        json_decref(object);
+        return NULL;
+    }
+    return object;
 }
 
 int spec_to_json(const struct spec *spec, struct text *text)

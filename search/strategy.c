@@ -3,7 +3,6 @@
 #include "search/strategy_kind.h"
 
 #include <errno.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -61,9 +60,10 @@ int strategy_ask(struct strategy *strategy, uint64_t k, struct encoding *ret_enc
         return -EINVAL;
     struct encoding encoding;
     strategy->parent = STRATEGY_NO_PARENT;
-    if (strategy->kind->propose(strategy, k, &encoding) == PROPOSALS_NONE)
-        return STRATEGY_EXHAUSTED;
-    int r = proposals_add(&strategy->proposals, &encoding);
+    int r = strategy->kind->propose(strategy, k, &encoding);
+    if (r != 0)
+        return r == PROPOSALS_NONE ? STRATEGY_EXHAUSTED : r;
+    r = proposals_add(&strategy->proposals, &encoding);
     if (r < 0)
         return r;
     *ret_encoding = encoding;
@@ -81,9 +81,7 @@ int strategy_tell(struct strategy *strategy, const struct observation *observati
 {
     if (observation->candidate >= strategy->proposals.count)
         return -EINVAL;
-    if (strategy->kind->learn && observation->usable && isfinite(observation->reward))
-        strategy->kind->learn(strategy, observation);
-    return 0;
+    return strategy->kind->learn ? strategy->kind->learn(strategy, observation) : 0;
 }
 
 uint64_t strategy_parent(const struct strategy *strategy)

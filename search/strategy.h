@@ -43,7 +43,8 @@ int strategy_ask(struct strategy *strategy, uint64_t k, struct encoding *ret_enc
 int strategy_replay(struct strategy *strategy, uint64_t k,
                     const struct encoding *encoding) MUST_USE;
 /* 0; -EINVAL where the candidate was never proposed; -ENOMEM. An observation that is not usable, or whose reward is not
- * finite, is accepted and changes nothing: the candidate stays proposed and never becomes a parent. */
+ * finite, is accepted and teaches nothing: the candidate stays proposed and never becomes a parent. -ENOMEM changes
+ * nothing. */
 int strategy_tell(struct strategy *strategy, const struct observation *observation) MUST_USE;
 
 #define STRATEGY_NO_PARENT UINT64_MAX

@@ -4,6 +4,7 @@
 #include "search/strategy_kind.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 
 enum { MUTATIONS_MAX = 32 }; /* tournaments and mutations before a random draw */
@@ -78,16 +79,19 @@ static int propose(struct strategy *strategy, uint64_t k, struct encoding *ret_e
     return proposals_draw(&strategy->proposals, &random, ret_encoding);
 }
 
-static void learn(struct strategy *strategy, const struct observation *observation)
+static int learn(struct strategy *strategy, const struct observation *observation)
 {
     struct evolution *evolution = strategy->state;
     struct member member = {observation->candidate, observation->reward};
+    if (!observation->usable || !isfinite(observation->reward))
+        return 0;
     if (evolution->used < evolution->size) {
         evolution->population[evolution->used++] = member;
-        return;
+        return 0;
     }
     evolution->population[evolution->oldest] = member;
     evolution->oldest = (evolution->oldest + 1) % evolution->size;
+    return 0;
 }
 
 const struct strategy_kind strategy_evolution = {.name = "evolution",

@@ -11,10 +11,10 @@ struct strategy_kind {
     int (*state_new)(const struct spec *spec, void **ret_state);
     void (*state_free)(void *state);
     /* Chooses proposal k without recording it, and sets strategy->parent where it mutates one (it is STRATEGY_NO_PARENT
-     * before). 0, PROPOSALS_NONE. */
+     * before). 0, PROPOSALS_NONE, -ENOMEM. */
     int (*propose)(struct strategy *strategy, uint64_t k, struct encoding *ret_encoding);
-    /* Takes in a usable observation. NULL where none matters. */
-    void (*learn)(struct strategy *strategy, const struct observation *observation);
+    /* Takes in an observation, usable or not. NULL where none matters. -ENOMEM changes nothing. */
+    int (*learn)(struct strategy *strategy, const struct observation *observation);
 };
 
 struct strategy {

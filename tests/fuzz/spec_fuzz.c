@@ -38,6 +38,7 @@ static const char *const corpus[] = {
     " {\"block\": \"mbconv\", \"layers\": 1, \"kernel\": 3, \"expansion\": 3},"
     " {\"block\": \"mbconv\", \"layers\": 1, \"kernel\": 5, \"expansion\": 6}],"
     " \"channels\": 64, \"stride\": 1}]},"
+    " \"objectives\": [\"macs\", \"accuracy\"], \"reference\": {\"macs\": 1e9, \"accuracy\": 0.1},"
     " \"strategy\": {\"name\": \"random\"}, \"constraints\": {\"memory_max\": 10000000}}",
     "{\"dataset\": {\"name\": \"mnist\"}, \"space\": {\"stem\": {\"channels\": 8},"
     " \"head\": {\"channels\": 8}, \"stages\": [{\"block\": \"identity\"},"

@@ -123,6 +123,25 @@ static void test_frontier_is_of_the_objectives_asked_for(void **state)
     assert_int_equal(coordinator_frontier(rig->coordinator, 99, NULL, 0, &view, &error), -ENOENT);
 }
 
+static void test_frontier_is_measured_against_the_reference_of_the_spec(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t search = submit(rig, 10, 1,
+                             ", \"objectives\": [\"accuracy\", \"macs\"],"
+                             " \"reference\": {\"accuracy\": 0.05, \"macs\": 1e9}");
+    run_all(rig, search);
+    struct frontier_view view;
+    struct error error;
+    assert_int_equal(coordinator_frontier(rig->coordinator, search, NULL, 0, &view, &error), 0);
+    assert_true(view.reference[0] == 0.05 && view.reference[1] == 1e9);
+    /* of 0.01 to 0.1, what is above 0.05 adds volume */
+    assert_true(view.hypervolume > 0 && view.hypervolume <= 0.05 * 1e9);
+    enum objective others[] = {OBJECTIVE_ACCURACY, OBJECTIVE_LOSS};
+    assert_int_equal(coordinator_frontier(rig->coordinator, search, others, 2, &view, &error), 0);
+    assert_true(view.reference[0] == 0.05);
+    assert_true(fabs(view.reference[1] - log(10)) < 1e-12);
+}
+
 static int check_attempt(void *context, const struct attempt_view *view)
 {
     unsigned *seen = context;
@@ -252,6 +271,7 @@ int main(void)
         TEST(test_ranking_uses_the_exponents_asked_for),
         TEST(test_filter_by_state_leaves_out_the_others),
         TEST(test_frontier_is_of_the_objectives_asked_for),
+        TEST(test_frontier_is_measured_against_the_reference_of_the_spec),
         TEST(test_attempts_tell_the_whole_story),
         TEST(test_events_show_only_what_is_committed),
         TEST(test_end_of_a_search_is_its_last_event),
