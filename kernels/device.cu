@@ -178,6 +178,13 @@ int device_memory_free(size_t *ret_bytes, struct error *error)
     return result_of(status, error);
 }
 
+void device_failure(char *ret_text, size_t size)
+{
+    const cudaError_t status = cudaDeviceSynchronize();
+    (void)cudaGetLastError();
+    snprintf(ret_text, size, "%s", status == cudaSuccess ? "" : cudaGetErrorString(status));
+}
+
 int device_buffer_new(size_t bytes, void **ret_buffer, struct error *error)
 {
     void *buffer = NULL;

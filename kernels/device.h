@@ -52,6 +52,9 @@ int device_use(int index, struct error *error) MUST_USE;
 /* Bytes of the device's memory that no process uses. */
 int device_memory_free(size_t *ret_bytes, struct error *error) MUST_USE;
 
+/* CUDA's words for the failure that the device does not get over; "" where it works. Waits for the device. */
+void device_failure(char *ret_text, size_t size);
+
 /* Memory */
 
 /* Aligned to 256 bytes. 0 bytes: NULL. */

@@ -199,8 +199,8 @@ static int run_task(struct run *run, struct error *error)
 /* Not the candidate's fault until it has been tried elsewhere. */
 static void set_device_failure(struct run *run, struct wire_result *result)
 {
-    const char *said = engine_failure(run->trainer->engine);
-    char during[ERROR_MESSAGE_SIZE];
+    char said[ENGINE_FAILURE_SIZE], during[ERROR_MESSAGE_SIZE];
+    engine_failure(run->trainer->engine, said);
     snprintf(during, sizeof during, "%s", result->message);
     result->outcome = WIRE_OUTCOME_LOST;
     result->memory_needed_bytes = 0;

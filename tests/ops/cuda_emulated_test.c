@@ -112,10 +112,38 @@ static void test_a_device_that_breaks_is_eio_and_can_be_freed(void **state)
         assert_int_equal(plan_gradients(session.plan, &result), -EIO);
         assert_int_equal(plan_tensor_read(session.plan, "blocks_0.se_r.bias", &value), -EIO);
         assert_int_equal(plan_step_count(session.plan), 1);
+        char said[ENGINE_FAILURE_SIZE];
+        engine_failure(session.engine, said);
+        assert_true(strlen(said) > 0);
         session_close(&session);
         emulator_mend();
         emulator_break_at(0);
     }
+}
+
+static void count_part(void *context)
+{
+    ++*(int *)context;
+}
+
+/* Three passes of each dense convolution, but two of the first. */
+static void test_building_a_plan_says_each_convolution(void **state)
+{
+    (void)state;
+    const struct plan_options options = full_options();
+    struct engine *engine = NULL;
+    struct plan *plan = NULL;
+    char said[ENGINE_FAILURE_SIZE];
+    int parts = 0;
+    assert_int_equal(engine_new(backend_cuda(), &engine, NULL), 0);
+    engine_watch_building(engine, count_part, &parts);
+    assert_int_equal(plan_new(engine, &options, &plan, NULL), 0);
+    assert_int_equal(parts % 3, 2);
+    assert_true(parts > 3 * 4);
+    engine_failure(engine, said);
+    assert_string_equal(said, "");
+    plan_free(plan);
+    engine_free(engine);
 }
 
 static void test_without_a_device_the_engine_is_enodev(void **state)
@@ -213,6 +241,7 @@ int main(void)
         cmocka_unit_test(test_every_order_of_threads_trains_to_the_same_bits),
         cmocka_unit_test(test_a_plan_that_the_device_has_no_room_for_is_enomem_with_the_bytes),
         cmocka_unit_test(test_a_device_that_breaks_is_eio_and_can_be_freed),
+        cmocka_unit_test(test_building_a_plan_says_each_convolution),
         cmocka_unit_test(test_without_a_device_the_engine_is_enodev),
         cmocka_unit_test(test_the_schedule_says_what_is_launched),
     };

@@ -13,14 +13,10 @@
 
 struct optimizer_update;
 
-enum { DEVICE_FAILURE_SIZE = 160 };
-
 struct device {
     size_t bytes_max; /* 0 = no limit; set by the engine */
     size_t
         bytes_needed; /* by the program that is compiled; set as soon as compile knows it, also where it then fails */
-    char failure
-        [DEVICE_FAILURE_SIZE];      /* see engine_failure; set by a backend before it gives -EIO */
     void (*on_part)(void *context); /* see engine_watch_building; device_built_part calls it */
     void *on_part_context;
 };
@@ -72,6 +68,8 @@ struct backend {
     int (*devices)(const char *name, struct device_info *ret_devices, uint32_t max,
                    struct error *error);
     size_t (*memory_free)(const struct device *device);
+    /* engine_failure; NULL on processors. */
+    void (*failure)(const struct device *device, char *ret_text, size_t size);
     /* Parameters are not initialised: the engine writes them. `graph` outlives the program. One program at a time. */
     int (*compile)(struct device *device, const struct graph *graph,
                    const struct plan_options *options, struct program **ret_program,

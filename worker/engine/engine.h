@@ -53,8 +53,9 @@ int backend_devices(const struct backend *backend, const char *device,
 /* What the engine runs on. */
 int engine_device(const struct engine *engine, struct device_info *ret_device,
                   struct error *error) MUST_USE;
-/* What the device said when something gave -EIO; "" before, and where a backend does not say. */
-const char *engine_failure(const struct engine *engine);
+/* What the device says of its failure, after something gave -EIO; "" where it says nothing. */
+enum { ENGINE_FAILURE_SIZE = 160 };
+void engine_failure(const struct engine *engine, char ret_text[ENGINE_FAILURE_SIZE]);
 /* Bytes of the device's own memory that nobody uses now; 0 for the processor. */
 size_t engine_memory_free(const struct engine *engine);
 /* From now on plan_new and plan_resize call `on_part` after each part of a plan that can take long to make, such as a convolution's

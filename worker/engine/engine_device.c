@@ -33,9 +33,11 @@ int engine_device(const struct engine *engine, struct device_info *ret_device, s
     return r < 0 ? r : 0;
 }
 
-const char *engine_failure(const struct engine *engine)
+void engine_failure(const struct engine *engine, char ret_text[ENGINE_FAILURE_SIZE])
 {
-    return engine->device->failure;
+    ret_text[0] = '\0';
+    if (engine->backend->failure)
+        engine->backend->failure(engine->device, ret_text, ENGINE_FAILURE_SIZE);
 }
 
 void engine_watch_building(struct engine *engine, void (*on_part)(void *context), void *context)

@@ -82,9 +82,13 @@ static int fake_train(struct program *program, const struct part *part,
     fake.all_steps++;
     if (++fake.steps != 5 || fake.programs != fake.failing_program)
         return inner()->train(program, part, ret_result);
-    if (fake.failure == -EIO)
-        snprintf(fake.open->failure, sizeof fake.open->failure, "an illegal memory access");
     return fake.failure;
+}
+
+static void fake_failure(const struct device *device, char *ret_text, size_t size)
+{
+    assert_ptr_equal(device, fake.open);
+    snprintf(ret_text, size, "an illegal memory access");
 }
 
 static double fake_seconds(struct program *program)
@@ -103,6 +107,7 @@ static const struct backend *fake_backend(void)
     backend.compile = fake_compile;
     backend.train = fake_train;
     backend.seconds = fake_seconds;
+    backend.failure = fake_failure;
     return &backend;
 }
 

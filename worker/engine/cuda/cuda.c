@@ -114,6 +114,12 @@ static size_t cuda_memory_free(const struct device *device)
     return device_memory_free(&bytes, NULL) < 0 ? 0 : bytes;
 }
 
+static void cuda_failure(const struct device *device, char *ret_text, size_t size)
+{
+    (void)device; /* as above */
+    device_failure(ret_text, size);
+}
+
 /* ---- programs ---- */
 
 static void cuda_release(struct program *base)
@@ -319,6 +325,7 @@ const struct backend *backend_cuda(void)
         .device_close = cuda_close,
         .devices = cuda_devices,
         .memory_free = cuda_memory_free,
+        .failure = cuda_failure,
         .compile = cuda_compile,
         .release = cuda_release,
         .train = cuda_train,

@@ -190,6 +190,7 @@ int cuda_prepare(struct cuda_program *program, struct error *error)
                                             (enum convolution_pass)pass, &unit->plans[pass], error);
             if (r < 0)
                 return r;
+            device_built_part(&program->device->device);
         }
     }
     return 0;
