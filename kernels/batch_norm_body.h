@@ -12,6 +12,7 @@ enum {
     NORM_SUMS = 2 * OCTET_HALVES,
     NORM_FINISH_LANES = 32,
     NORM_FINISH_PARTS = 8,
+    NORM_BATCH = 4,           /* rows that a thread has on their way at once */
     NORM_IMAGE_LANES_MIN = 4, /* 64 bytes beside each other */
     NORM_IMAGE_BLOCKS_WANTED = 256
 };
@@ -199,8 +200,9 @@ KERNEL_BODY void norm_statistics_finish(const struct batch_norm *norm,
         (float)(kept * (double)running->variance[channel] + (1.0 - kept) * variance);
 }
 
-/* 8 channels that are times x + plus. */
+/* 8 channels from `channel` on that are times x + plus. */
 struct norm_line {
+    uint32_t channel;
     float times[OCTET_HALVES], plus[OCTET_HALVES];
 };
 
@@ -210,6 +212,7 @@ KERNEL_BODY struct norm_line norm_half_of(const struct batch_norm *norm, uint32_
 {
     float mean[OCTET_HALVES], inverse[OCTET_HALVES], scale[OCTET_HALVES], shift[OCTET_HALVES];
     struct norm_line half;
+    half.channel = channel;
     channels_load(norm->mean, channel, mean);
     channels_load(norm->inverse, channel, inverse);
     channels_load(norm->scale, channel, scale);
@@ -267,6 +270,41 @@ KERNEL_BODY struct norm_factors norm_factors_of(const struct batch_norm_incoming
     return factors;
 }
 
+/* 8 values of bfloat16 as they lie in memory, the first of a pair in its lower half; taken apart only where they are used. */
+struct octet_pairs {
+    uint32_t v[OCTET_HALVES / 2];
+} __attribute__((aligned(16)));
+
+KERNEL_BODY void octet_unpack(const struct octet_pairs *pairs, float *ret_values)
+{
+    for (uint32_t i = 0; i < OCTET_HALVES / 2; i++) {
+        ret_values[2 * i] = float_of_bits(pairs->v[i] << 16);
+        ret_values[2 * i + 1] = float_of_bits(pairs->v[i] & 0xffff0000u);
+    }
+}
+
+/* NORM_BATCH rows of a thread, all loaded before the first is used: branches in what follows would keep a compiler from that. */
+struct norm_batch {
+    struct octet_pairs rows[NORM_BATCH];
+};
+
+/* Rows from `first` on; 0 where there is no map or no such row. */
+KERNEL_BODY struct norm_batch norm_batch_load(const struct batch_norm *norm, const uint16_t *map,
+                                              const struct norm_place *place, size_t first,
+                                              size_t end)
+{
+    struct norm_batch batch = {{{{0}}}};
+    KERNEL_UNROLL
+    for (uint32_t k = 0; k < NORM_BATCH; k++) {
+        const size_t row = first + (size_t)k * place->stride;
+        if (map && row < end)
+            batch.rows[k] =
+                *(const struct octet_pairs *)(const void *)(map + row * norm->shape.channels +
+                                                            place->channel);
+    }
+    return batch;
+}
+
 /* values of a row become times values + plus. */
 KERNEL_BODY void row_multiply(const struct batch_norm_incoming *incoming,
                               const struct batch_norm_shape *shape, size_t row, uint32_t channel,
@@ -278,30 +316,42 @@ KERNEL_BODY void row_multiply(const struct batch_norm_incoming *incoming,
         values[i] = factors.times[i] * values[i] + factors.plus[i];
 }
 
+/* x of a row becomes y. */
+KERNEL_BODY void norm_row_apply(const struct batch_norm *norm,
+                                const struct batch_norm_output *output,
+                                const struct norm_line *half, size_t row, float *x)
+{
+    const struct batch_norm_incoming gates = {NULL, output->branch, output->gate, NULL, NULL};
+    for (uint32_t i = 0; i < OCTET_HALVES; i++)
+        x[i] = norm_value(half->times[i] * x[i] + half->plus[i], norm->silu);
+    if (output->branch || output->gate)
+        row_multiply(&gates, &norm->shape, row, half->channel, x);
+}
+
 KERNEL_BODY void norm_apply(const struct batch_norm *norm, const struct batch_norm_output *output,
                             const struct norm_grid *grid, const struct norm_place *place)
 {
-    const uint16_t *__restrict__ map = norm->x;
-    const uint16_t *__restrict__ residual = output->residual;
-    uint16_t *__restrict__ ret_y = output->ret_y;
-    const struct batch_norm_incoming gates = {NULL, output->branch, output->gate, NULL, NULL};
-    float x[OCTET_HALVES], added[OCTET_HALVES] = {0};
+    const uint32_t channel = place->channel;
+    float x[OCTET_HALVES], added[OCTET_HALVES];
     if (!place->active)
         return;
-    const struct norm_line half = norm_half_of(norm, place->channel);
-    KERNEL_UNROLL
-    for (size_t row = place->first; row < grid->rows; row += place->stride) {
-        const size_t at = row * norm->shape.channels + place->channel;
-        octet_load(map + at, x);
-        if (residual)
-            octet_load(residual + at, added);
-        for (uint32_t i = 0; i < OCTET_HALVES; i++)
-            x[i] = norm_value(half.times[i] * x[i] + half.plus[i], norm->silu);
-        if (output->branch || output->gate)
-            row_multiply(&gates, &norm->shape, row, place->channel, x);
-        for (uint32_t i = 0; i < OCTET_HALVES; i++)
-            x[i] += added[i];
-        octet_store(ret_y + at, x);
+    const struct norm_line half = norm_half_of(norm, channel);
+    for (size_t row = place->first; row < grid->rows; row += NORM_BATCH * (size_t)place->stride) {
+        const struct norm_batch maps = norm_batch_load(norm, norm->x, place, row, grid->rows);
+        const struct norm_batch residuals =
+            norm_batch_load(norm, output->residual, place, row, grid->rows);
+        KERNEL_UNROLL
+        for (uint32_t k = 0; k < NORM_BATCH; k++) {
+            const size_t at = row + (size_t)k * place->stride;
+            if (at >= grid->rows)
+                continue;
+            octet_unpack(&maps.rows[k], x);
+            octet_unpack(&residuals.rows[k], added);
+            norm_row_apply(norm, output, &half, at, x);
+            for (uint32_t i = 0; i < OCTET_HALVES; i++)
+                x[i] += added[i];
+            octet_store(output->ret_y + at * norm->shape.channels + channel, x);
+        }
     }
 }
 
@@ -310,17 +360,22 @@ KERNEL_BODY struct norm_sums norm_pool_sums(const struct batch_norm *norm, uint3
                                             const struct norm_grid *grid,
                                             const struct norm_place *place)
 {
-    const size_t first = (size_t)image * norm->shape.pixels;
+    const uint16_t *map = norm->x + (size_t)image * norm->shape.pixels * norm->shape.channels;
     struct norm_sums sums = {{0}};
     float x[OCTET_HALVES];
     if (!place->active)
         return sums;
     const struct norm_line half = norm_half_of(norm, place->channel);
-    KERNEL_UNROLL
-    for (uint32_t row = place->row; row < grid->rows; row += grid->rows_at_once) {
-        octet_load(norm->x + (first + row) * norm->shape.channels + place->channel, x);
-        for (uint32_t i = 0; i < OCTET_HALVES; i++)
-            sums.v[i] += norm_value(half.times[i] * x[i] + half.plus[i], norm->silu);
+    for (size_t row = place->first; row < grid->rows; row += NORM_BATCH * (size_t)place->stride) {
+        const struct norm_batch maps = norm_batch_load(norm, map, place, row, grid->rows);
+        KERNEL_UNROLL
+        for (uint32_t k = 0; k < NORM_BATCH; k++) {
+            if (row + (size_t)k * place->stride >= grid->rows)
+                continue;
+            octet_unpack(&maps.rows[k], x);
+            for (uint32_t i = 0; i < OCTET_HALVES; i++)
+                sums.v[i] += norm_value(half.times[i] * x[i] + half.plus[i], norm->silu);
+        }
     }
     return sums;
 }
@@ -340,17 +395,25 @@ KERNEL_BODY void norm_pool_write(const struct batch_norm *norm, const struct bat
     }
 }
 
-/* dy of 8 channels of a row. */
-KERNEL_BODY void norm_row_load(const struct batch_norm *norm,
-                               const struct batch_norm_incoming *incoming, size_t row,
-                               uint32_t channel, float *ret_dy)
+/* map of a row becomes dy times twice SiLU's slope. */
+KERNEL_BODY void norm_row_backward(const struct batch_norm *norm,
+                                   const struct batch_norm_incoming *incoming,
+                                   const struct norm_line *half, size_t row, const float *x,
+                                   float *dy)
 {
-    for (uint32_t i = 0; i < OCTET_HALVES; i++)
-        ret_dy[i] = 0;
-    if (incoming->map)
-        octet_load(incoming->map + row * norm->shape.channels + channel, ret_dy);
     if (incoming->branch || incoming->gate || incoming->added)
-        row_multiply(incoming, &norm->shape, row, channel, ret_dy);
+        row_multiply(incoming, &norm->shape, row, half->channel, dy);
+    for (uint32_t i = 0; i < OCTET_HALVES; i++)
+        dy[i] *= norm_slope_twice(half->times[i] * x[i] + half->plus[i], norm->silu);
+}
+
+KERNEL_BODY void norm_row_add(const float *x, const float *d, const float *mean,
+                              struct norm_sums *sums)
+{
+    for (uint32_t i = 0; i < OCTET_HALVES; i++) {
+        sums->v[i] += d[i];
+        sums->v[OCTET_HALVES + i] += d[i] * (x[i] - mean[i]);
+    }
 }
 
 /* Sums of the gradient of what the scale and the shift make, and of it times the normalised value: in the loop, of twice
@@ -366,14 +429,18 @@ KERNEL_BODY struct norm_sums norm_backward_sums(const struct batch_norm *norm,
         return sums;
     const struct norm_line half = norm_half_of(norm, place->channel);
     channels_load(norm->mean, place->channel, mean);
-    KERNEL_UNROLL
-    for (size_t row = place->first; row < grid->rows; row += place->stride) {
-        octet_load(norm->x + row * norm->shape.channels + place->channel, x);
-        norm_row_load(norm, incoming, row, place->channel, dy);
-        for (uint32_t i = 0; i < OCTET_HALVES; i++) {
-            dy[i] *= norm_slope_twice(half.times[i] * x[i] + half.plus[i], norm->silu);
-            sums.v[i] += dy[i];
-            sums.v[OCTET_HALVES + i] += dy[i] * (x[i] - mean[i]);
+    for (size_t row = place->first; row < grid->rows; row += NORM_BATCH * (size_t)place->stride) {
+        const struct norm_batch maps = norm_batch_load(norm, norm->x, place, row, grid->rows);
+        const struct norm_batch dys = norm_batch_load(norm, incoming->map, place, row, grid->rows);
+        KERNEL_UNROLL
+        for (uint32_t k = 0; k < NORM_BATCH; k++) {
+            const size_t at = row + (size_t)k * place->stride;
+            if (at >= grid->rows)
+                continue;
+            octet_unpack(&maps.rows[k], x);
+            octet_unpack(&dys.rows[k], dy);
+            norm_row_backward(norm, incoming, &half, at, x, dy);
+            norm_row_add(x, dy, mean, &sums);
         }
     }
     channels_load(norm->inverse, place->channel, inverse);
@@ -403,6 +470,7 @@ KERNEL_BODY struct norm_line norm_means_of(const struct batch_norm *norm, const 
 {
     float mean[OCTET_HALVES], inverse[OCTET_HALVES], of_d[OCTET_HALVES], product[OCTET_HALVES];
     struct norm_line line;
+    line.channel = channel;
     channels_load(norm->mean, channel, mean);
     channels_load(norm->inverse, channel, inverse);
     channels_load(means, channel, of_d);
@@ -419,23 +487,27 @@ KERNEL_BODY void norm_backward_apply(const struct batch_norm *norm,
                                      const struct batch_norm_gradients *gradients,
                                      const struct norm_grid *grid, const struct norm_place *place)
 {
-    const uint16_t *__restrict__ map = norm->x;
-    uint16_t *__restrict__ ret_dx = gradients->ret_dx;
+    const uint32_t channel = place->channel;
     float x[OCTET_HALVES], dy[OCTET_HALVES];
     if (!place->active)
         return;
-    const struct norm_line half = norm_half_of(norm, place->channel);
-    const struct norm_line means = norm_means_of(norm, gradients->means, &half, place->channel);
-    KERNEL_UNROLL
-    for (size_t row = place->first; row < grid->rows; row += place->stride) {
-        const size_t at = row * norm->shape.channels + place->channel;
-        octet_load(map + at, x);
-        norm_row_load(norm, incoming, row, place->channel, dy);
-        for (uint32_t i = 0; i < OCTET_HALVES; i++) {
-            dy[i] *= norm_slope_twice(half.times[i] * x[i] + half.plus[i], norm->silu);
-            dy[i] = half.times[i] * dy[i] - (means.times[i] * x[i] + means.plus[i]);
+    const struct norm_line half = norm_half_of(norm, channel);
+    const struct norm_line means = norm_means_of(norm, gradients->means, &half, channel);
+    for (size_t row = place->first; row < grid->rows; row += NORM_BATCH * (size_t)place->stride) {
+        const struct norm_batch maps = norm_batch_load(norm, norm->x, place, row, grid->rows);
+        const struct norm_batch dys = norm_batch_load(norm, incoming->map, place, row, grid->rows);
+        KERNEL_UNROLL
+        for (uint32_t k = 0; k < NORM_BATCH; k++) {
+            const size_t at = row + (size_t)k * place->stride;
+            if (at >= grid->rows)
+                continue;
+            octet_unpack(&maps.rows[k], x);
+            octet_unpack(&dys.rows[k], dy);
+            norm_row_backward(norm, incoming, &half, at, x, dy);
+            for (uint32_t i = 0; i < OCTET_HALVES; i++)
+                dy[i] = half.times[i] * dy[i] - (means.times[i] * x[i] + means.plus[i]);
+            octet_store(gradients->ret_dx + at * norm->shape.channels + channel, dy);
         }
-        octet_store(ret_dx + at, dy);
     }
 }
 

@@ -121,16 +121,20 @@ struct squeeze_totals {
     float v[SUMS];
 };
 
-/* With twice the slope, and x - mean for the normalised x. */
-__device__ static void totals_add(struct squeeze_totals *totals, uint32_t i, float g, float off,
-                                  float half, bool silu)
+/* A row; with twice the slope, and x - mean for the normalised x. */
+__device__ static void totals_row_add(struct squeeze_totals *totals, const struct batch_norm *norm,
+                                      const struct norm_line *half, const float *mean,
+                                      const float *x, const float *g)
 {
-    const float slope = norm_slope_twice(half, silu);
-    totals->v[SQUEEZE_GRADIENT_VALUE * OCTET_HALVES + i] += g * norm_value(half, silu);
-    totals->v[SQUEEZE_GRADIENT_SLOPE * OCTET_HALVES + i] += g * slope;
-    totals->v[SQUEEZE_GRADIENT_SLOPE_NORMAL * OCTET_HALVES + i] += g * slope * off;
-    totals->v[SQUEEZE_SLOPE * OCTET_HALVES + i] += slope;
-    totals->v[SQUEEZE_SLOPE_NORMAL * OCTET_HALVES + i] += slope * off;
+    for (uint32_t i = 0; i < OCTET_HALVES; i++) {
+        const float h = half->times[i] * x[i] + half->plus[i], off = x[i] - mean[i];
+        const float slope = norm_slope_twice(h, norm->silu);
+        totals->v[SQUEEZE_GRADIENT_VALUE * OCTET_HALVES + i] += g[i] * norm_value(h, norm->silu);
+        totals->v[SQUEEZE_GRADIENT_SLOPE * OCTET_HALVES + i] += g[i] * slope;
+        totals->v[SQUEEZE_GRADIENT_SLOPE_NORMAL * OCTET_HALVES + i] += g[i] * slope * off;
+        totals->v[SQUEEZE_SLOPE * OCTET_HALVES + i] += slope;
+        totals->v[SQUEEZE_SLOPE_NORMAL * OCTET_HALVES + i] += slope * off;
+    }
 }
 
 __device__ static void totals_finish(struct squeeze_totals *totals, const float *inverse)
@@ -150,19 +154,23 @@ __device__ static struct squeeze_totals totals_of(const struct batch_norm *norm,
 {
     struct squeeze_totals totals = {{0}};
     float x[OCTET_HALVES], dy[OCTET_HALVES], mean[OCTET_HALVES], inverse[OCTET_HALVES];
-    const size_t channels = norm->shape.channels;
     if (!place->active)
         return totals;
     const struct norm_line half = norm_half_of(norm, place->channel);
     channels_load(norm->mean, place->channel, mean);
-    const size_t first = (size_t)blockIdx.x * norm->shape.pixels * channels + place->channel;
-    KERNEL_UNROLL
-    for (size_t row = place->row; row < grid->rows; row += grid->rows_at_once) {
-        octet_load(norm->x + first + row * channels, x);
-        octet_load(g + first + row * channels, dy);
-        for (uint32_t i = 0; i < OCTET_HALVES; i++)
-            totals_add(&totals, i, dy[i], x[i] - mean[i], half.times[i] * x[i] + half.plus[i],
-                       norm->silu);
+    const size_t image = (size_t)blockIdx.x * norm->shape.pixels * norm->shape.channels;
+    for (size_t row = place->first; row < grid->rows; row += NORM_BATCH * (size_t)place->stride) {
+        const struct norm_batch maps =
+            norm_batch_load(norm, norm->x + image, place, row, grid->rows);
+        const struct norm_batch gs = norm_batch_load(norm, g + image, place, row, grid->rows);
+        KERNEL_UNROLL
+        for (uint32_t k = 0; k < NORM_BATCH; k++) {
+            if (row + (size_t)k * place->stride >= grid->rows)
+                continue;
+            octet_unpack(&maps.rows[k], x);
+            octet_unpack(&gs.rows[k], dy);
+            totals_row_add(&totals, norm, &half, mean, x, dy);
+        }
     }
     channels_load(norm->inverse, place->channel, inverse);
     totals_finish(&totals, inverse);
