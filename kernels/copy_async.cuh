@@ -6,7 +6,7 @@
 
 #include <cuda_runtime.h>
 
-#ifdef __CUDA_ARCH__
+#ifdef __CUDACC__
 
 /* 16 bytes, both ends aligned to them; past the first-level cache. */
 __device__ static inline void copy_async16(void *shared, const void *global)
@@ -31,18 +31,20 @@ template <int PENDING> __device__ static inline void copy_async_wait(void)
 
 #else
 
-/* Where there is no device the bytes are there at once. */
-__host__ __device__ static inline void copy_async16(void *shared, const void *global)
+/* The emulator's, at once or as late as may be. */
+static inline void copy_async16(void *shared, const void *global)
 {
-    memcpy(shared, global, sizeof(struct octet));
+    emulator_copy_async(shared, global, sizeof(struct octet));
 }
 
-__host__ __device__ static inline void copy_async_commit(void)
+static inline void copy_async_commit(void)
 {
+    emulator_copy_async_commit();
 }
 
-template <int PENDING> __host__ __device__ static inline void copy_async_wait(void)
+template <int PENDING> static inline void copy_async_wait(void)
 {
+    emulator_copy_async_wait(PENDING);
 }
 
 #endif

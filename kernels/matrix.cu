@@ -180,12 +180,12 @@ __device__ static void tile_make(const struct matrix_product *product, uint32_t 
 template <uint32_t TILE>
 __global__ static void __launch_bounds__(THREADS) product_kernel(const struct products products)
 {
-    __shared__ struct quad shared[tiling<TILE>::SHARED / QUAD_FLOATS];
+    KERNEL_SHARED(shared);
     const struct matrix_product *product = &products.of[blockIdx.y];
     const uint32_t across = (product->columns - 1) / TILE + 1;
     const uint32_t row = blockIdx.x / across * TILE, column = blockIdx.x % across * TILE;
     if (row < product->rows)
-        tile_make<TILE>(product, row, column, shared[0].v);
+        tile_make<TILE>(product, row, column, (float *)(void *)shared);
 }
 
 static uint32_t parts_of(uint32_t whole, uint32_t part)
@@ -233,10 +233,13 @@ int matrix_products_launch(const struct matrix_product *products, uint32_t count
     }
     const dim3 grid(tiles, count);
     if (tile == 64)
-        return launch(product_kernel<64>, grid, THREADS, 0, stream, all);
+        return launch(product_kernel<64>, grid, THREADS, tiling<64>::SHARED * sizeof(float), stream,
+                      all);
     if (tile == 32)
-        return launch(product_kernel<32>, grid, THREADS, 0, stream, all);
-    return launch(product_kernel<16>, grid, THREADS, 0, stream, all);
+        return launch(product_kernel<32>, grid, THREADS, tiling<32>::SHARED * sizeof(float), stream,
+                      all);
+    return launch(product_kernel<16>, grid, THREADS, tiling<16>::SHARED * sizeof(float), stream,
+                  all);
 }
 
 int matrix_product_launch(const struct matrix_product *product, struct CUstream_st *stream)

@@ -208,6 +208,12 @@ uint64_t emulator_shuffle(unsigned mask, uint64_t value, unsigned from);
 /* Bit i of the result: lane i is in the mask and its predicate was not 0. */
 unsigned __ballot_sync(unsigned mask, int predicate);
 
+/* Copies of a thread that go on beside its work, in groups (cp.async). In ascending order they are done at once; in the others
+ * when they are waited for and not before: all groups but the latest `pending` that have been committed. */
+void emulator_copy_async(void *shared, const void *global, size_t bytes);
+void emulator_copy_async_commit(void);
+void emulator_copy_async_wait(unsigned pending);
+
 #ifdef __cplusplus
 }
 #include "tests/emulator/device_code.h"

@@ -20,7 +20,8 @@
 #define __launch_bounds__(...)
 
 /* Static shared memory lies in one section a file (EMULATOR_FILE, which CMake defines), so that all of it can be poisoned before a
- * block. Kernels that have some are static: gcc cannot put a template of external linkage into a named section. */
+ * block. Functions that have some are static and no templates, whose variables gcc leaves in the common section: those take
+ * KERNEL_SHARED. tests/emulator/shared_memory_test.sh looks. */
 #ifndef EMULATOR_FILE
 #define EMULATOR_FILE unnamed
 #endif

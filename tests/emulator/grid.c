@@ -12,6 +12,14 @@ enum { POISON = 0xff, SHARED_ALIGNMENT = 128 };
  * on with those that have not begun; so a kernel without barriers takes one fiber and no switches. */
 enum state { WAITS_TO_BEGIN, RUNS, AT_BARRIER, IN_WARP, ENDED };
 
+/* Not done yet. */
+struct copy {
+    void *to;
+    const void *from;
+    size_t bytes;
+    unsigned group;
+};
+
 struct thread {
     struct fiber *fiber;
     enum state state;
@@ -19,6 +27,10 @@ struct thread {
     unsigned mask, from;
     bool votes;
     uint64_t value;
+    /* asynchronous copies, the earliest first, and the groups that have been committed */
+    struct copy *copies;
+    size_t copy_count, copies_max;
+    unsigned groups;
 };
 
 /* As every CUDA program has one device memory, there is one of these: its functions find it without being handed it, because
@@ -33,6 +45,8 @@ static struct {
     struct fiber *idle[GRID_THREADS_MAX + 1];
     unsigned idle_count;
     unsigned char *dynamic;
+    bool copies_are_late;
+    const char *complaint; /* of a thread that goes on all the same */
 } runner;
 
 struct uint3 threadIdx, blockIdx;
@@ -126,6 +140,47 @@ unsigned __ballot_sync(unsigned mask, int predicate)
     return (unsigned)meet(mask, predicate != 0, 0, true);
 }
 
+void emulator_copy_async(void *shared, const void *global, size_t bytes)
+{
+    struct thread *thread = &runner.threads[runner.current];
+    if (!runner.copies_are_late) {
+        memcpy(shared, global, bytes);
+        return;
+    }
+    if (thread->copy_count == thread->copies_max) {
+        const size_t max = 2 * thread->copies_max + 16;
+        struct copy *copies = realloc(thread->copies, max * sizeof *copies);
+        if (!copies) {
+            runner.complaint = "out of memory for asynchronous copies";
+            return;
+        }
+        thread->copies = copies;
+        thread->copies_max = max;
+    }
+    thread->copies[thread->copy_count++] = (struct copy){shared, global, bytes, thread->groups};
+}
+
+void emulator_copy_async_commit(void)
+{
+    runner.threads[runner.current].groups++;
+}
+
+void emulator_copy_async_wait(unsigned pending)
+{
+    struct thread *thread = &runner.threads[runner.current];
+    size_t done = 0;
+    for (; done < thread->copy_count; done++) {
+        const struct copy *copy = &thread->copies[done];
+        if (copy->group + pending >= thread->groups)
+            break;
+        memcpy(copy->to, copy->from, copy->bytes);
+    }
+    if (done > 0)
+        memmove(thread->copies, thread->copies + done,
+                (thread->copy_count - done) * sizeof *thread->copies);
+    thread->copy_count -= done;
+}
+
 /* A fiber: one thread after another until none is left to begin. */
 static void run_threads(struct fiber *fiber)
 {
@@ -198,8 +253,11 @@ static void abandon_threads(void)
 static const char *run_block(void)
 {
     memset(runner.arrived, 0, sizeof runner.arrived);
-    for (unsigned i = 0; i < runner.count; i++)
+    for (unsigned i = 0; i < runner.count; i++) {
         runner.threads[i].state = WAITS_TO_BEGIN;
+        runner.threads[i].groups = 0;
+        runner.threads[i].copy_count = 0;
+    }
     runner.begun = runner.ended = 0;
     const char *complaint = begin_threads() ? NULL : "out of memory for stacks";
     while (!complaint && runner.ended < runner.count)
@@ -308,7 +366,10 @@ const char *grid_run(const struct grid *grid, enum emulator_order order)
     blockDim = grid->threads;
     gridDim = grid->blocks;
     place_threads(&grid->threads);
+    runner.copies_are_late = order != EMULATOR_ASCENDING;
+    runner.complaint = NULL;
     const char *complaint = run_blocks(grid, order);
+    complaint = complaint ? complaint : runner.complaint;
     free(dynamic);
     return complaint;
 }

@@ -84,6 +84,21 @@ static int follow(uint32_t *values)
     return probe_follow_launch(values, BLOCKS, NULL);
 }
 
+static int copy_async(uint32_t *values)
+{
+    return probe_copy_async_launch(values, 0, NULL);
+}
+
+static int copy_async_but_one(uint32_t *values)
+{
+    return probe_copy_async_launch(values, 1, NULL);
+}
+
+static int copy_async_carelessly(uint32_t *values)
+{
+    return probe_copy_async_launch(values, 2, NULL);
+}
+
 static int ring(uint32_t *values)
 {
     return probe_ring_launch(values, BLOCKS, 7, NULL);
@@ -132,6 +147,20 @@ static void test_a_missing_barrier_is_found(void **state)
     (void)state;
     uint32_t got[COUNT];
     assert_false(orders_agree(reverse_carelessly, got));
+}
+
+static void test_a_copy_that_is_not_waited_for_is_found(void **state)
+{
+    (void)state;
+    uint32_t right[COUNT], got[COUNT];
+    assert_true(orders_agree(copy_async, right));
+    for (uint32_t i = 0; i < 64; i++)
+        assert_int_equal(right[4 * i + 1], 4 * (i / 32 * 32 + 31 - i % 32));
+    assert_false(orders_agree(copy_async_but_one, got));
+    assert_memory_equal(got, right, 32 * 4 * sizeof *got); /* the first group was waited for */
+    assert_int_equal(got[32 * 4 + 1], UINT16_MAX);
+    assert_false(orders_agree(copy_async_carelessly, got));
+    assert_int_equal(got[1], UINT16_MAX);
 }
 
 static void test_blocks_that_depend_on_each_other_are_found(void **state)
@@ -363,6 +392,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_kernel_without_barriers_runs_all_threads_once),
         cmocka_unit_test(test_barriers_hold_in_every_order),
         cmocka_unit_test(test_a_missing_barrier_is_found),
+        cmocka_unit_test(test_a_copy_that_is_not_waited_for_is_found),
         cmocka_unit_test(test_blocks_that_depend_on_each_other_are_found),
         cmocka_unit_test(test_many_barriers_in_a_loop_hold),
         cmocka_unit_test(test_shared_memory_is_poisoned_before_every_block),

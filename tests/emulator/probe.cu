@@ -1,5 +1,6 @@
 #include "tests/emulator/probe.h"
 
+#include "kernels/copy_async.cuh"
 #include "kernels/launch.cuh"
 
 static const unsigned ALL = 0xffffffffu;
@@ -30,6 +31,20 @@ __global__ static void reverse_dynamic_kernel(uint32_t *values)
     block[threadIdx.x] = values[place()];
     __syncthreads();
     values[place()] = block[PROBE_THREADS - 1 - threadIdx.x];
+}
+
+template <int PENDING> __global__ static void copy_async_kernel(uint32_t *values)
+{
+    KERNEL_SHARED(shared);
+    struct octet(*block)[32] = (struct octet(*)[32])(void *)shared;
+    for (int i = 0; i < 2; i++) {
+        copy_async16(&block[i][threadIdx.x], values + (i * 32 + threadIdx.x) * 4);
+        copy_async_commit();
+    }
+    copy_async_wait<PENDING>();
+    __syncthreads();
+    for (int i = 0; i < 2; i++)
+        values[(i * 32 + threadIdx.x) * 4 + 1] = block[i][31 - threadIdx.x].v[0];
 }
 
 __global__ static void follow_kernel(uint32_t *values)
@@ -138,6 +153,19 @@ int probe_reverse_dynamic_launch(uint32_t *values, unsigned blocks, size_t bytes
                                  struct CUstream_st *stream)
 {
     return launch(reverse_dynamic_kernel, blocks, PROBE_THREADS, bytes, stream, values);
+}
+
+int probe_copy_async_launch(uint32_t *values, unsigned pending, struct CUstream_st *stream)
+{
+    const size_t bytes = 2 * 32 * sizeof(struct octet);
+    switch (pending) {
+    case 0:
+        return launch(copy_async_kernel<0>, 1, 32, bytes, stream, values);
+    case 1:
+        return launch(copy_async_kernel<1>, 1, 32, bytes, stream, values);
+    default:
+        return launch(copy_async_kernel<2>, 1, 32, bytes, stream, values);
+    }
 }
 
 int probe_follow_launch(uint32_t *values, unsigned blocks, struct CUstream_st *stream)

@@ -24,6 +24,10 @@ int probe_reverse_launch(uint32_t *values, unsigned blocks, int barrier,
 /* The same through dynamic shared memory of `bytes`. */
 int probe_reverse_dynamic_launch(uint32_t *values, unsigned blocks, size_t bytes,
                                  struct CUstream_st *stream) MUST_USE;
+/* Of each 4 values the first, through asynchronous copies; `pending` is how many of
+ * the two groups need not be there: 0 is right. */
+int probe_copy_async_launch(uint32_t *values, unsigned pending,
+                            struct CUstream_st *stream) MUST_USE;
 /* values[block] = value of the block before it: right only where blocks run in ascending order. */
 int probe_follow_launch(uint32_t *values, unsigned blocks, struct CUstream_st *stream) MUST_USE;
 /* values[index] = 1 in one thread. */
