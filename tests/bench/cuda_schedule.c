@@ -1,12 +1,9 @@
 /* What a training step of the CUDA backend launches, and how many bytes that moves: counted, for no device is needed. The program
  * is compiled for the emulated one. */
-#include "search/preset.h"
+#include "tests/bench/cuda_network.h"
 #include "worker/engine/cuda/cuda.h"
 
-#include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char USAGE[] = "usage: cuda_schedule PRESET [PIXELS [IMAGES]]\n"
@@ -27,8 +24,7 @@ struct kind {
 static void kind_count(struct kind *kinds, const char *text, size_t bytes)
 {
     char name[sizeof kinds->name];
-    const char *end = strstr(text, "  ");
-    snprintf(name, sizeof name, "%.*s", (int)(end ? end - text : (ptrdiff_t)strlen(text)), text);
+    cuda_launch_name(text, sizeof name, name);
     size_t k = 0;
     while (k + 1 < KINDS_MAX && kinds[k].launches > 0 && strcmp(kinds[k].name, name) != 0)
         k++;
@@ -55,28 +51,6 @@ static void program_print(const struct program *program)
     printf("%-40s %5zu launches %15zu bytes\n", "all", cuda_launch_count(program), bytes);
 }
 
-static int options_make(int argc, char **argv, struct plan_options *ret_options,
-                        struct error *error)
-{
-    struct plan_options options = {.micro_batches = 1, .seed = 1};
-    size_t preset = 0;
-    while (preset < preset_count() && strcmp(preset_name(preset), argv[1]) != 0)
-        preset++;
-    int r = preset_find(argv[1], &options.architecture, error);
-    if (r == 0)
-        r = recipe_preset("search-short", &options.recipe, error);
-    if (r < 0)
-        return r;
-    options.problem = preset_problem(preset);
-    options.recipe.batch = 1;
-    if (argc > 2)
-        options.problem.image_size = (uint32_t)strtoul(argv[2], NULL, 10);
-    if (argc > 3)
-        options.recipe.batch = (uint32_t)strtoul(argv[3], NULL, 10);
-    *ret_options = options;
-    return 0;
-}
-
 int main(int argc, char **argv)
 {
     struct plan_options options;
@@ -87,7 +61,9 @@ int main(int argc, char **argv)
         fputs(USAGE, stderr);
         return 2;
     }
-    int r = options_make(argc, argv, &options, &error);
+    const struct cuda_network network = {argv[1], argc > 2 ? argv[2] : NULL,
+                                         argc > 3 ? argv[3] : NULL};
+    int r = cuda_network_options(&network, &options, &error);
     if (r == 0)
         r = engine_new(backend_cuda(), &engine, &error);
     if (r == 0)

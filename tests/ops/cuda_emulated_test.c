@@ -235,6 +235,32 @@ static void test_the_schedule_says_what_is_launched(void **state)
     session_close(&session);
 }
 
+static void test_timed_plans_and_launches_leave_later_plans_as_they_were(void **state)
+{
+    (void)state;
+    const struct plan_options options = full_options();
+    struct session a = session_open(backend_cuda(), &options);
+    struct session b = session_open(backend_cuda(), &options);
+    struct error error = {{0}, {0}};
+    struct program *program = plan_program(a.plan);
+    double *seconds = calloc(cuda_launch_count(program), sizeof *seconds);
+    assert_non_null(seconds);
+    assert_int_equal(cuda_tune(program, &error), 0);
+    assert_int_equal(cuda_profile(program, seconds, &error), -EINVAL);
+    train(&a, &options, 1);
+    assert_int_equal(cuda_profile(program, seconds, &error), 0);
+    for (size_t i = 0; i < cuda_launch_count(program); i++)
+        assert_true(seconds[i] >= 0);
+    plan_free(a.plan);
+    assert_int_equal(plan_new(a.engine, &options, &a.plan, &error), 0);
+    train(&a, &options, 2);
+    train(&b, &options, 2);
+    assert_sessions_equal(&a, &b);
+    free(seconds);
+    session_close(&a);
+    session_close(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +270,7 @@ int main(void)
         cmocka_unit_test(test_building_a_plan_says_each_convolution),
         cmocka_unit_test(test_without_a_device_the_engine_is_enodev),
         cmocka_unit_test(test_the_schedule_says_what_is_launched),
+        cmocka_unit_test(test_timed_plans_and_launches_leave_later_plans_as_they_were),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

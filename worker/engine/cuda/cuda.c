@@ -48,8 +48,7 @@ static int device_init(struct cuda_device *device, const char *name, struct erro
     const bool kept = plan_directory(directory, NULL) == 0;
     const struct convolver_options options = {.cache_directory = kept ? directory : NULL,
                                               .stream = device->stream,
-                                              .workspace_bytes_max = (size_t)CONVOLVER_WORKSPACE_MIB
-                                                                     << 20};
+                                              .workspace_bytes_max = CUDA_WORKSPACE_BYTES};
     return convolver_new(&options, &device->convolver, error);
 }
 

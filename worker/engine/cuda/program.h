@@ -27,6 +27,7 @@
 #include <assert.h>
 
 #define PARAMETER_NONE SIZE_MAX
+#define CUDA_WORKSPACE_BYTES ((size_t)CONVOLVER_WORKSPACE_MIB << 20)
 
 enum {
     UNIT_NONE = UINT32_MAX,
