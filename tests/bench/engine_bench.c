@@ -3,6 +3,7 @@
 #include "search/preset.h"
 #include "tests/bench/engine_measure.h"
 #include "tests/bench/engine_profile.h"
+#include "tests/bench/engine_traffic.h"
 #include "tests/bench/machine.h"
 
 #include <errno.h>
@@ -192,9 +193,10 @@ static void device_row_print(const struct bench *bench, struct plan *plan, struc
     const uint32_t batch = bench->plan_options.recipe.batch;
     const double wall = machine_median(rates->wall, options->runs);
     const double device = machine_median(rates->device, options->runs);
+    const double gb = 1e-9 * (double)traffic_bytes(plan, options->backend);
     printf("| network | images | MMAC | batch | precision | backend | images/s (min .. max) | "
-           "ms a step by the device's clock | TFLOP/s | plan, MB |\n"
-           "|---|---|---|---|---|---|---|---|---|---|\n");
+           "ms a step by the device's clock | TFLOP/s | GB a step | GB/s | plan, MB |\n"
+           "|---|---|---|---|---|---|---|---|---|---|---|---|\n");
     printf("| %s | %ux%ux%u | %.2f | %u | %s | %s | %.0f (%.0f .. %.0f) | ", options->preset,
            options->size, options->size, options->channels, 1e-6 * (double)cost.macs, batch,
            precision_name(plan_precision(plan)), backend_name(options->backend), wall,
@@ -203,7 +205,8 @@ static void device_row_print(const struct bench *bench, struct plan *plan, struc
         printf("%.3f | ", 1e3 * batch / device);
     else
         printf("- | ");
-    printf("%.1f | %.1f |\n", wall * 6e-12 * (double)cost.macs, 1e-6 * (double)plan_bytes(plan));
+    printf("%.1f | %.2f | %.0f | %.1f |\n", wall * 6e-12 * (double)cost.macs, gb, gb * wall / batch,
+           1e-6 * (double)plan_bytes(plan));
 }
 
 /* ---- modes ---- */
@@ -324,9 +327,10 @@ static int serve_run(struct bench *bench, struct error *error)
     if (r == 0)
         r = steps_time(plan, 3, &first);
     if (r == 0)
-        printf("{\"ready\": \"%s\", \"batch\": %u, \"precision\": \"%s\", \"plan_bytes\": %zu}\n",
+        printf("{\"ready\": \"%s\", \"batch\": %u, \"precision\": \"%s\", "
+               "\"plan_bytes\": %zu, \"step_bytes\": %zu}\n",
                backend_name(bench->options->backend), batch, precision_name(plan_precision(plan)),
-               plan_bytes(plan));
+               plan_bytes(plan), traffic_bytes(plan, bench->options->backend));
     fflush(stdout);
     while (r == 0 && fgets(line, sizeof line, stdin)) {
         if (sscanf(line, "run %lf", &seconds) != 1) {

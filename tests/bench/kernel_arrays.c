@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 /* Repeated until an array is full; a prime number of words, so that rows of channels differ. */
-enum { PATTERN_WORDS = 262139 };
+enum { PATTERN_WORDS = 65521 };
 static const size_t PATTERN_BYTES = PATTERN_WORDS * sizeof(uint32_t);
 
 /* PATTERN_BYTES of what is neither labels, control nor transforms. */

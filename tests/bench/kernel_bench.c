@@ -189,8 +189,9 @@ static int group_run(struct bench *bench, const struct kernel_group *group, stru
 
 static int groups_run(struct bench *bench, struct error *error)
 {
-    const struct kernel_group groups[] = {kernel_group_maps(), kernel_group_weights(),
-                                          kernel_group_losses(), kernel_group_images()};
+    const struct kernel_group groups[] = {kernel_group_maps(), kernel_group_depthwise(),
+                                          kernel_group_weights(), kernel_group_losses(),
+                                          kernel_group_images()};
     int r = 0;
     printf("| kernel | of | shape | MB to move | microseconds | GB/s | of the copy |\n"
            "|---|---|---|---|---|---|---|\n");

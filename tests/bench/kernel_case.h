@@ -54,6 +54,8 @@ struct kernel_group {
 
 /* Normalisation and squeeze-and-excitation, over maps. */
 struct kernel_group kernel_group_maps(void);
+/* Both directions of depthwise convolutions. */
+struct kernel_group kernel_group_depthwise(void);
 
 /* Optimizer, gradients, copies: over arrays of `images` floats. */
 struct kernel_group kernel_group_weights(void);
