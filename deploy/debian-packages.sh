@@ -27,7 +27,7 @@ build=(
     nettle-dev                              # SHA-256
     dataset-fashion-mnist
 )
-test=(g++ libcmocka-dev clang-format clang-tidy ccache jq bsdutils)
+test=(g++ libcmocka-dev clang-format clang-tidy ccache jq bsdutils python3)
 
 wanted=("${build[@]}")
 list=no

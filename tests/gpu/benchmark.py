@@ -10,8 +10,9 @@ each trains for S seconds. The ratio is the median of the N ratios. --memory-mib
 --limit bounds it all: PyTorch's search gets what is left for the row less --engine-search seconds and what the runs need, so a slow compilation is left out and
 said, in the log, where every line of either program goes.
 
-With --copy-gb-s, what a copy on the device moves in a second, a column says how near the engine is to the floor: the bytes an image
-that a schedule would move that stores each map once (docs/gpu-step.md).
+A column has what the engine's launches read and wrote in a second, by the bytes that it counts itself. With --copy-gb-s, what a
+copy on the device moves in a second, that is also a share of the copy's, and another column says how near the engine is to the
+floor: the bytes of an ideal schedule (docs/gpu-step.md, "everything fused").
 
 A Markdown table, a line `figure: ...`, exit status 1 where a row is not there.
 """
@@ -27,7 +28,7 @@ import threading
 import time
 
 ROWS = ["efficientnetv2-s:300:1000", "efficientnetv2-s:128:1000", "efficientnet-b0:224:1000", "archscout-reference:32:10"]
-# What an ideal schedule moves, GB for 256 images: a model, not a measurement.
+# What an ideal schedule moves, GB for 256 images: a model, not a measurement (docs/gpu-step.md).
 IDEAL_GB = {"efficientnetv2-s:300": 109, "efficientnetv2-s:128": 19.1, "efficientnet-b0:224": 31}
 START_S = 20
 
@@ -117,15 +118,22 @@ def floor_share(row, rate, options):
     return "%.0f %%" % (100 * rate * ideal / 256 / options.copy_gb_s)
 
 
+def traffic(rate, ours, options):
+    if not ours.get("step_bytes"):
+        return "-"
+    gb_s = 1e-9 * ours["step_bytes"] * rate / ours["batch"]
+    return "%.0f" % gb_s + (" (%.0f %%)" % (100 * gb_s / options.copy_gb_s) if options.copy_gb_s else "")
+
+
 def row_text(row, options, ours, theirs, pairs):
     """(the row of the table, its ratio)"""
     ratios = sorted(engine / peer for engine, peer in pairs)
     engine = statistics.median(pair[0] for pair in pairs)
     peer = statistics.median(pair[1] for pair in pairs)
     ratio = statistics.median(ratios)
-    return ("| %s, %s px | %.0f | %d | %.0f | %d | %s | %.2f | %.2f .. %.2f | %s |"
+    return ("| %s, %s px | %.0f | %d | %.0f | %d | %s | %.2f | %.2f .. %.2f | %s | %s |"
             % (row[0], row[1], engine, ours["batch"], peer, theirs["batch"], theirs["ready"], ratio, ratios[0], ratios[-1],
-               floor_share(row, engine, options)), ratio)
+               traffic(engine, ours, options), floor_share(row, engine, options)), ratio)
 
 
 def arguments():
@@ -152,7 +160,7 @@ def main():
     options = arguments()
     end = time.monotonic() + options.limit
     print("| network | engine, images/s | batch | PyTorch, images/s | batch | PyTorch's fastest | ratio, median of %d |"
-          " least .. most | of the floor |\n|---|---|---|---|---|---|---|---|---|" % options.runs)
+          " least .. most | moved, GB/s (of the copy) | of the floor |\n|---|---|---|---|---|---|---|---|---|---|" % options.runs)
     figures, missing = [], 0
     for place, row in enumerate(options.row):
         now = time.monotonic()
@@ -162,7 +170,7 @@ def main():
             print(text, flush=True)
             figures.append("%.2f" % ratio)
         except (Failure, OSError, ValueError, KeyError) as error:
-            print("| %s, %s px | not there: %s | | | | | | | |" % (row[0], row[1], str(error).replace("|", "/")), flush=True)
+            print("| %s, %s px | not there: %s | | | | | | | | |" % (row[0], row[1], str(error).replace("|", "/")), flush=True)
             figures.append("-")
             missing += 1
     print("figure: %s times PyTorch" % ", ".join(figures))

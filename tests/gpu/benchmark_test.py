@@ -14,7 +14,7 @@ FAKE = """
 import json, sys, time
 name, rates = sys.argv[1], sys.argv[2].split(",")
 print(json.dumps({"asked": sys.argv[3:]}), flush=True)
-print(json.dumps({"ready": name, "batch": 64}), flush=True)
+print(json.dumps({"ready": name, "batch": 64, "step_bytes": 6.4e9}), flush=True)
 for line, rate in zip(sys.stdin, rates):
     assert line == "run 0.5\\n", line
     if rate == "end":
@@ -46,13 +46,14 @@ class Table(unittest.TestCase):
     def test_the_ratio_is_the_median_of_the_pairs(self):
         status, lines = self.run_rows("300,200,600", "100,200,150", "--row", "efficientnetv2-s:300:1000")
         self.assertEqual(status, 0)
-        self.assertEqual(lines[2], "| efficientnetv2-s, 300 px | 300 | 64 | 150 | 64 | own:graph | 3.00 | 1.00 .. 4.00 | - |")
+        self.assertEqual(lines[2], "| efficientnetv2-s, 300 px | 300 | 64 | 150 | 64 | own:graph | 3.00 | 1.00 .. 4.00 "
+                                   "| 30 | - |")
         self.assertEqual(lines[-1], "figure: 3.00 times PyTorch")
         self.assertIn("'--preset', 'efficientnetv2-s', '--size', '300', '--classes', '1000'", self.said.replace('"', "'"))
 
     def test_the_floor_is_the_models_bytes_over_the_copys_rate(self):
         _, lines = self.run_rows("5000,5000,5000", "1,1,1", "--row", "efficientnetv2-s:300:1000", "--copy-gb-s", "4258")
-        self.assertTrue(lines[2].endswith("| 50 % |"), lines[2])
+        self.assertTrue(lines[2].endswith("| 500 (12 %) | 50 % |"), lines[2])
 
     def test_the_engine_is_told_what_memory_it_may_take(self):
         self.run_rows("1,1,1", "1,1,1", "--row", "archscout-reference:32:10", "--memory-mib", "777")

@@ -18,7 +18,8 @@
 static const char USAGE[] =
     "usage: train_cifar --data DIRECTORY [--backend NAME] [--device NAME] "
     "[--preset NAME] [--epochs N] [--seeds N]\n"
-    "                   [--f32] [--accuracy MEAN:RANGE] [--loss MEAN:RANGE]\n"
+    "                   [--images N] [--batch N] [--f32] [--accuracy MEAN:RANGE] [--loss "
+    "MEAN:RANGE]\n"
     "\n"
     "The recipe: SGD with Nesterov momentum 0.9 at 0.1, batch 64, half an "
     "epoch of warm-up, cosine, label smoothing 0.1,\n"
@@ -41,7 +42,8 @@ struct expected {
 
 struct options {
     const char *data, *backend, *device, *preset;
-    uint32_t epochs, seeds;
+    uint32_t epochs, seeds, batch;
+    uint64_t images; /* the first so many of either split; 0: all */
     struct expected accuracy, loss;
     bool f32;
 };
@@ -53,6 +55,7 @@ struct outcome {
 struct training {
     const struct options *options;
     struct cifar_images images;
+    uint64_t train_count, test_count; /* of them, that take part */
     struct plan_options plan_options;
     struct engine *engine;
     struct plan *plan;
@@ -101,7 +104,7 @@ static void image_put(struct training *training, uint32_t n, uint32_t image,
 static void order_shuffle(struct training *training, uint64_t seed, uint32_t epoch)
 {
     struct random_stream random = random_stream_of(seed, epoch, RANDOM_SHUFFLE);
-    const uint32_t count = (uint32_t)training->images.train_count;
+    const uint32_t count = (uint32_t)training->train_count;
     for (uint32_t i = 0; i < count; i++)
         training->order[i] = i;
     for (uint32_t i = count; i > 1; i--) {
@@ -114,7 +117,7 @@ static void order_shuffle(struct training *training, uint64_t seed, uint32_t epo
 static int epoch_train(struct training *training, uint64_t seed, uint32_t epoch, double *ret_loss)
 {
     const struct recipe *recipe = &training->plan_options.recipe;
-    const uint64_t steps = training->images.train_count / recipe->batch;
+    const uint64_t steps = training->train_count / recipe->batch;
     double loss = 0;
     order_shuffle(training, seed, epoch);
     for (uint64_t step = 0; step < steps; step++) {
@@ -139,7 +142,7 @@ static int test_images(struct training *training, double *ret_accuracy)
 {
     const uint32_t batch = training->plan_options.recipe.batch;
     const struct augmentation none = {false, 0, 0};
-    const uint64_t first = training->images.train_count, count = training->images.test_count;
+    const uint64_t first = training->images.train_count, count = training->test_count;
     uint64_t correct = 0;
     for (uint64_t done = 0; done < count;) {
         const uint32_t now = (uint32_t)(count - done < batch ? count - done : batch);
@@ -193,10 +196,16 @@ static int plan_options_make(const struct options *options, struct plan_options 
     plan.recipe.label_smoothing = 0.1;
     plan.recipe.flip = true;
     plan.recipe.shift = 4;
-    plan.recipe.batch = 64;
+    plan.recipe.batch = options->batch;
     plan.recipe.precision = options->f32 ? PRECISION_F32 : PRECISION_BF16;
     *ret_options = plan;
     return 0;
+}
+
+/* At most `most`, unless that is 0. */
+static uint64_t limited(uint64_t count, uint64_t most)
+{
+    return most && most < count ? most : count;
 }
 
 static int training_open(struct training *training, struct error *error)
@@ -212,10 +221,14 @@ static int training_open(struct training *training, struct error *error)
         r = cifar_images_init(&training->images, options->data, error);
     if (r < 0)
         return r;
+    training->train_count = limited(training->images.train_count, options->images);
+    training->test_count = limited(training->images.test_count, options->images);
+    if (training->train_count < options->batch)
+        return error_set(error, -EINVAL, "", "the images do not fill one batch");
     training->transforms = engine_takes_transforms(training->engine);
     if (training->transforms)
         r = engine_hold_images(training->engine, &training->images.set, error);
-    training->order = malloc(training->images.train_count * sizeof *training->order);
+    training->order = malloc(training->train_count * sizeof *training->order);
     training->image = malloc(32 * 32 * 3);
     if (r == 0 && (!training->order || !training->image))
         r = error_set(error, -ENOMEM, "", "out of memory");
@@ -335,6 +348,10 @@ static bool option_parse(const char *name, const char *value, struct options *op
         options->epochs = (uint32_t)number;
     else if (strcmp(name, "--seeds") == 0)
         options->seeds = (uint32_t)number;
+    else if (strcmp(name, "--batch") == 0)
+        options->batch = (uint32_t)number;
+    else if (strcmp(name, "--images") == 0)
+        options->images = (uint64_t)number;
     else
         return false;
     return true;
@@ -351,7 +368,7 @@ static bool options_parse(int argc, char **argv, struct options *options)
             i++;
     }
     return options->data && options->epochs >= 1 && options->seeds >= 1 &&
-           options->seeds <= SEEDS_MAX;
+           options->seeds <= SEEDS_MAX && options->batch >= 1 && options->batch <= RECIPE_BATCH_MAX;
 }
 
 int main(int argc, char **argv)
@@ -360,6 +377,7 @@ int main(int argc, char **argv)
                               .preset = "archscout-reference",
                               .epochs = 6,
                               .seeds = 5,
+                              .batch = 64,
                               .accuracy = {0, -1},
                               .loss = {0, -1}};
     struct error error = {{0}, {0}};
