@@ -1,8 +1,9 @@
 /* The CUDA backend on the emulated runtime alone: what no device can be asked to do. */
+#include "search/preset.h"
 #include "tests/emulator/emulator.h"
 #include "tests/ops/support.h"
 #include "worker/engine/backend.h"
-#include "worker/engine/cuda/cuda.h"
+#include "worker/engine/cuda/program.h"
 
 #include <errno.h>
 #include <setjmp.h>
@@ -235,6 +236,77 @@ static void test_the_schedule_says_what_is_launched(void **state)
     session_close(&session);
 }
 
+/* ---- memory ---- */
+
+struct life {
+    uint32_t first, last;
+    bool written_first;
+};
+
+/* When a tensor is used, and whether its first use writes it. */
+static struct life life_of(const struct schedule *schedule, uint32_t tensor)
+{
+    struct life life = {UINT32_MAX, 0, false};
+    for (uint32_t i = 0; i < schedule->launch_count; i++) {
+        const struct launch *launch = &schedule->launches[i];
+        for (uint32_t use = 0; use < launch->use_count; use++) {
+            if (launch->uses[use].tensor != tensor)
+                continue;
+            if (i < life.first)
+                life.written_first = launch->uses[use].written;
+            life.first = i < life.first ? i : life.first;
+            life.last = i;
+        }
+    }
+    return life;
+}
+
+static bool overlap(const struct tensor *a, const struct tensor *b)
+{
+    return a->data < b->data + b->bytes && b->data < a->data + a->bytes;
+}
+
+static void check_memory(const struct cuda_program *program)
+{
+    const struct schedule *schedule = &program->schedule;
+    struct life *lives = calloc(schedule->tensor_count, sizeof *lives);
+    assert_non_null(lives);
+    for (uint32_t t = 0; t < schedule->tensor_count; t++) {
+        const struct tensor *tensor = &schedule->tensors[t];
+        lives[t] = life_of(schedule, t);
+        if (!tensor->kept && t != program->inputs.images && !lives[t].written_first)
+            fail_msg("tensor %u, %s of unit %u, is read before it is written", t, tensor->role,
+                     tensor->unit);
+        if (tensor->kept)
+            lives[t] = (struct life){0, UINT32_MAX, true};
+    }
+    for (uint32_t a = 0; a < schedule->tensor_count; a++)
+        for (uint32_t b = 0; b < a; b++) {
+            const bool meet = lives[a].first <= lives[b].last && lives[b].first <= lives[a].last;
+            if (meet && overlap(&schedule->tensors[a], &schedule->tensors[b]))
+                fail_msg("tensors %u and %u share memory while both are needed", a, b);
+        }
+    free(lives);
+}
+
+static void test_no_tensor_is_read_before_it_is_written_or_lies_where_another_lives(void **state)
+{
+    (void)state;
+    static const char *const presets[] = {"archscout-reference", "efficientnet-b0",
+                                          "efficientnetv2-b0-small-images"};
+    for (size_t p = 0; p < ARRAY_LENGTH(presets); p++) {
+        struct plan_options options = full_options();
+        struct error error = {{0}, {0}};
+        if (preset_find(presets[p], &options.architecture, &error) < 0)
+            fail_msg("%s", error.message);
+        options.problem.image_size = 16;
+        options.recipe.batch = 2;
+        struct session session = session_open(backend_cuda(), &options);
+        check_memory((const struct cuda_program *)plan_program(session.plan));
+        session_close(&session);
+    }
+}
+
 static void test_timed_plans_and_launches_leave_later_plans_as_they_were(void **state)
 {
     (void)state;
@@ -270,6 +342,7 @@ int main(void)
         cmocka_unit_test(test_building_a_plan_says_each_convolution),
         cmocka_unit_test(test_without_a_device_the_engine_is_enodev),
         cmocka_unit_test(test_the_schedule_says_what_is_launched),
+        cmocka_unit_test(test_no_tensor_is_read_before_it_is_written_or_lies_where_another_lives),
         cmocka_unit_test(test_timed_plans_and_launches_leave_later_plans_as_they_were),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
