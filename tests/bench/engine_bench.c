@@ -1,9 +1,9 @@
 /* Images a second of the engine on one device, beside what a processor can do at most (see usage). */
 #include "search/cost.h"
 #include "search/preset.h"
+#include "tests/bench/engine_device.h"
 #include "tests/bench/engine_measure.h"
 #include "tests/bench/engine_profile.h"
-#include "tests/bench/engine_traffic.h"
 #include "tests/bench/machine.h"
 
 #include <errno.h>
@@ -16,7 +16,8 @@
 static const char USAGE[] =
     "usage: engine_bench [--backend NAME] [--device NAME] [--preset NAME] [--size PIXELS] "
     "[--channels N] [--classes N]\n"
-    "                    [--batch N|best] [--steps N] [--runs N] [--bf16] [--memory-mib N]\n"
+    "                    [--batch N|best] [--steps N] [--runs N] [--bf16] [--memory-mib N] "
+    "[--tune]\n"
     "                    [--profile | --brief | --occasions N | --serve | --turnaround]\n"
     "       engine_bench --floors\n"
     "\n"
@@ -29,6 +30,8 @@ static const char USAGE[] =
     "build has no oneDNN. --bf16 asks for bfloat16; the row says what was used. --batch best: the "
     "batch at which most\n"
     "images a second are trained, in at most --memory-mib.\n"
+    "  --tune       what cuDNN offers for each convolution is timed first, and the fastest used "
+    "(kept on disk)\n"
     "  --profile    also where the time went (oneDNN)\n"
     "  --brief      only the images a second, by the clock on the wall\n"
     "  --occasions  the step time on N occasions, each a plan of its own, and how much it varies\n"
@@ -44,7 +47,7 @@ struct options {
     const char *preset, *device;
     const struct backend *backend;
     uint32_t size, channels, classes, batch, steps, runs, occasions, memory_mib;
-    bool bf16, profile, brief, floors, serve, turnaround, best;
+    bool bf16, profile, brief, floors, serve, turnaround, best, tune;
 };
 
 static bool number_parse(const char *text, uint32_t most, uint32_t *ret_number)
@@ -67,6 +70,7 @@ static bool flag_parse(const char *argument, struct options *options)
         {"--profile", &options->profile}, {"--bf16", &options->bf16},
         {"--brief", &options->brief},     {"--floors", &options->floors},
         {"--serve", &options->serve},     {"--turnaround", &options->turnaround},
+        {"--tune", &options->tune},
     };
     for (size_t i = 0; i < ARRAY_LENGTH(flags); i++)
         if (strcmp(argument, flags[i].name) == 0)
@@ -193,7 +197,7 @@ static void device_row_print(const struct bench *bench, struct plan *plan, struc
     const uint32_t batch = bench->plan_options.recipe.batch;
     const double wall = machine_median(rates->wall, options->runs);
     const double device = machine_median(rates->device, options->runs);
-    const double gb = 1e-9 * (double)traffic_bytes(plan, options->backend);
+    const double gb = 1e-9 * (double)device_step_bytes(plan, options->backend);
     printf("| network | images | MMAC | batch | precision | backend | images/s (min .. max) | "
            "ms a step by the device's clock | TFLOP/s | GB a step | GB/s | plan, MB |\n"
            "|---|---|---|---|---|---|---|---|---|---|---|---|\n");
@@ -330,7 +334,7 @@ static int serve_run(struct bench *bench, struct error *error)
         printf("{\"ready\": \"%s\", \"batch\": %u, \"precision\": \"%s\", "
                "\"plan_bytes\": %zu, \"step_bytes\": %zu}\n",
                backend_name(bench->options->backend), batch, precision_name(plan_precision(plan)),
-               plan_bytes(plan), traffic_bytes(plan, bench->options->backend));
+               plan_bytes(plan), device_step_bytes(plan, bench->options->backend));
     fflush(stdout);
     while (r == 0 && fgets(line, sizeof line, stdin)) {
         if (sscanf(line, "run %lf", &seconds) != 1) {
@@ -379,6 +383,19 @@ static int turnaround_run(struct bench *bench, struct error *error)
     return 0;
 }
 
+static int plans_tune(struct bench *bench, struct error *error)
+{
+    struct plan *plan = NULL;
+    struct duration first;
+    int r = bench_plan(bench, &plan, error);
+    if (r == 0)
+        r = steps_time(plan, 1, &first);
+    if (r == 0)
+        r = device_tune(plan, bench->options->backend, error);
+    plan_free(plan);
+    return r;
+}
+
 static int mode_run(struct bench *bench, struct error *error)
 {
     const struct options *options = bench->options;
@@ -386,6 +403,8 @@ static int mode_run(struct bench *bench, struct error *error)
     if (r == 0 && options->best)
         r = batch_best(bench->engine, &bench->plan_options, &bench->images,
                        &bench->plan_options.recipe.batch, error);
+    if (r == 0 && options->tune)
+        r = plans_tune(bench, error);
     if (r < 0)
         return r;
     if (options->occasions)

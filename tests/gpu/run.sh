@@ -20,6 +20,7 @@ Stages
   sanitizer   compute-sanitizer's memcheck and racecheck over some of these
   training    CIFAR-10 to the accuracy and loss that the CPU backend reaches by the same recipe
   kernels     bytes a second of each kernel, beside a copy on the device
+  step        where the time of a step goes, and the bytes a second of its launches: efficientnetv2-s, 128 px, 128 images
   turnaround  making a plan and its first step: without plans on disk, with them, and for the second time in a process
   benchmark   images a second beside PyTorch on the same GPU, in turn
 quick is build, operators, engine and repeat. A stage alone needs the build that is there, or `build` before it.
@@ -34,6 +35,8 @@ Environment
   DEVICE       cuda, cuda:N or cuda:GPU-UUID; default cuda
   LIMIT_S      seconds for all of it; default 590
   ROWS         networks of the benchmark, NETWORK:PIXELS:CLASSES, with blanks between them
+  TUNE         1: before it is measured beside PyTorch, the engine times what cuDNN offers for each convolution, minutes for a
+               large network the first time; what it finds is kept in BUILD/tuned. Give LIMIT_S more, or ROWS less
   JOBS         parallel jobs of the build; default: the processors
   EMULATOR     1: the programs on the emulated device instead, to try this script without a GPU; nothing is measured
 TEXT
@@ -46,7 +49,7 @@ device=${DEVICE:-cuda}
 limit_s=${LIMIT_S:-590}
 emulator=${EMULATOR:-}
 started=$SECONDS
-stages=(build operators engine repeat sanitizer training kernels turnaround benchmark)
+stages=(build operators engine repeat sanitizer training kernels step turnaround benchmark)
 # What the CPU backend (oneDNN, bf16) reached with five seeds, `train_cifar --backend onednn`: mean and range by training images.
 declare -A cpu_accuracy=([7044]=57.24:4.87) cpu_loss=([7044]=1.4014:0.038)
 
@@ -299,6 +302,17 @@ stage_kernels() {
     table=$(grep '^|' "$build/kernels.said")
 }
 
+stage_step() {
+    local status=0 network=(efficientnetv2-s 128 128 10)
+    [ -z "$emulator" ] || network=(archscout-reference 8 2 2)
+    bounded 60 env CUDA_VISIBLE_DEVICES="$gpu" "$(program bin/cuda_profile)" "${network[@]}" >"$build/step.said" \
+        2>>"$out/gpu.log" || status=$?
+    logged cat "$build/step.said"
+    [ $status -ne 77 ] || status=1
+    finish $status "$(awk -F' *[|] *' '$2 == "the step, recorded" { print $4 " ms, " $6 " GB/s" }' "$build/step.said")"
+    table=$(grep '^|' "$build/step.said")
+}
+
 turnaround_networks() {
     if [ -n "$emulator" ]; then
         echo archscout-reference 8 10 2
@@ -346,16 +360,23 @@ $(cat "$said")"
 }
 
 stage_benchmark() {
-    local status=0 options=() row copy memory limit
+    local status=0 options=() row copy memory limit engine
     limit=$(($(left_s) - 10))
     [ -z "$emulator" ] || { finish 77 "nothing is measured on an emulated device"; return; }
     "$python" -c 'import torch' 2>>"$out/gpu.log" || { finish 77 "$python has no PyTorch"; return; }
     for row in ${ROWS:-}; do options+=(--row "$row"); done
+    engine="$build/bin/engine_bench --backend cuda --device $device"
+    if [ -n "${TUNE:-}" ]; then
+        mkdir -p "$build/tuned"
+        engine="env ARCHSCOUT_CACHE=$build/tuned $engine --tune"
+        options+=(--engine-search 200)
+    fi
     memory=$(gpu_query memory.total)
     copy=$(bounded 30 "$build/bin/kernel_bench" --device "$device" --copy 2>>"$out/gpu.log") || copy=0
     bounded $((limit + 5)) "$python" tests/gpu/benchmark.py --limit "$limit" --memory-mib $((${memory:-0} * 45 / 100)) \
-        --copy-gb-s "${copy:-0}" --log "$out/gpu.log" --engine "$build/bin/engine_bench --backend cuda --device $device" \
-        --torch "env CUDA_VISIBLE_DEVICES=$gpu $python tests/peers/gpu_torch_bench.py" "${options[@]}" >"$build/benchmark.said" || status=$?
+        --copy-gb-s "${copy:-0}" --log "$out/gpu.log" --engine "$engine" \
+        --torch "env CUDA_VISIBLE_DEVICES=$gpu $python tests/peers/gpu_torch_bench.py" "${options[@]}" \
+        >"$build/benchmark.said" || status=$?
     cat "$build/benchmark.said"
     finish $status "$(figure_of "$build/benchmark.said")"
     table=$(grep '^|' "$build/benchmark.said")
@@ -401,6 +422,7 @@ run_stage() {
         sanitizer) stage_sanitizer ;;
         training) stage_training ;;
         kernels) stage_kernels ;;
+        step) stage_step ;;
         turnaround) stage_turnaround ;;
         benchmark) stage_benchmark ;;
     esac
