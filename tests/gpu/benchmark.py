@@ -8,7 +8,7 @@ COMMAND is `engine_bench --backend cuda` and `python3 gpu_torch_bench.py`, with 
 for the fastest of its settings and its best batch, then the engine for its best batch, both stay as they are, and N times in turn
 each trains for S seconds. The ratio is the median of the N ratios. --memory-mib is what the engine may take, so that both fit.
 --limit bounds it all: PyTorch's search gets what is left for the row less --engine-search seconds and what the runs need, so a slow compilation is left out and
-said, in the log, where every line of either program goes.
+said below the table; every line of either program is in the log.
 
 A column has what the engine's launches read and wrote in a second, by the bytes that it counts itself. With --copy-gb-s, what a
 copy on the device moves in a second, that is also a share of the copy's, and another column says how near the engine is to the
@@ -30,7 +30,7 @@ import time
 ROWS = ["efficientnetv2-s:300:1000", "efficientnetv2-s:128:1000", "efficientnet-b0:224:1000", "archscout-reference:32:10"]
 # What an ideal schedule moves, GB for 256 images: a model, not a measurement (docs/gpu-step.md).
 IDEAL_GB = {"efficientnetv2-s:300": 109, "efficientnetv2-s:128": 19.1, "efficientnet-b0:224": 31}
-START_S = 20
+START_S = 15
 
 
 class Failure(Exception):
@@ -41,7 +41,7 @@ class Program:
     """One side: started, waited for, asked."""
 
     def __init__(self, name, command, log):
-        self.name, self.log = name, log
+        self.name, self.log, self.left_out = name, log, []
         self.lines = queue.Queue()
         print("== %s: %s" % (name, shlex.join(command)), file=log, flush=True)
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
@@ -63,10 +63,13 @@ class Program:
         return json.loads(line)
 
     def ready(self, deadline):
+        """What it says when ready; on the way, `left_out` gets what it says that it does not do."""
         while True:
             line = self.line(deadline)
             if isinstance(line, dict) and "ready" in line:
                 return line
+            if isinstance(line, dict) and "left_out" in line:
+                self.left_out.append("%s (%s)" % (line.get("setting", ""), line["left_out"]))
 
     def rate(self, seconds, deadline):
         self.process.stdin.write("run %g\n" % seconds)
@@ -105,6 +108,7 @@ def compare(row, options, deadline):
         for _ in range(options.runs):
             engine = programs[1].rate(options.seconds, deadline)
             pairs.append((engine, programs[0].rate(options.seconds, deadline)))
+        theirs["left_out"] = programs[0].left_out
         return ours, theirs, pairs
     finally:
         for program in programs:
@@ -146,7 +150,7 @@ def arguments():
     parser.add_argument("--limit", type=float, default=480)
     parser.add_argument("--memory-mib", type=int, default=0)
     parser.add_argument("--engine-batch", default="best")
-    parser.add_argument("--engine-search", type=float, default=30)
+    parser.add_argument("--engine-search", type=float, default=25)
     parser.add_argument("--copy-gb-s", type=float, default=0)
     parser.add_argument("--log", type=argparse.FileType("a"), default=sys.stderr)
     options = parser.parse_args()
@@ -161,18 +165,22 @@ def main():
     end = time.monotonic() + options.limit
     print("| network | engine, images/s | batch | PyTorch, images/s | batch | PyTorch's fastest | ratio, median of %d |"
           " least .. most | moved, GB/s (of the copy) | of the floor |\n|---|---|---|---|---|---|---|---|---|---|" % options.runs)
-    figures, missing = [], 0
+    figures, notes, missing = [], [], 0
     for place, row in enumerate(options.row):
         now = time.monotonic()
         deadline = now + (end - now) / (len(options.row) - place)
         try:
-            text, ratio = row_text(row, options, *compare(row, options, deadline))
+            ours, theirs, pairs = compare(row, options, deadline)
+            text, ratio = row_text(row, options, ours, theirs, pairs)
             print(text, flush=True)
+            if theirs["left_out"]:
+                notes.append("%s, %s px, PyTorch without: %s." % (row[0], row[1], "; ".join(theirs["left_out"])))
             figures.append("%.2f" % ratio)
         except (Failure, OSError, ValueError, KeyError) as error:
             print("| %s, %s px | not there: %s | | | | | | | | |" % (row[0], row[1], str(error).replace("|", "/")), flush=True)
             figures.append("-")
             missing += 1
+    print("\n%s\n" % "\n".join(notes) if notes else "")
     print("figure: %s times PyTorch" % ", ".join(figures))
     return 1 if missing else 0
 

@@ -13,7 +13,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 FAKE = """
 import json, sys, time
 name, rates = sys.argv[1], sys.argv[2].split(",")
-print(json.dumps({"asked": sys.argv[3:]}), flush=True)
+print(json.dumps({"setting": "own:compile", "left_out": "no time"}), flush=True)
 print(json.dumps({"ready": name, "batch": 64, "step_bytes": 6.4e9}), flush=True)
 for line, rate in zip(sys.stdin, rates):
     assert line == "run 0.5\\n", line
@@ -49,7 +49,9 @@ class Table(unittest.TestCase):
         self.assertEqual(lines[2], "| efficientnetv2-s, 300 px | 300 | 64 | 150 | 64 | own:graph | 3.00 | 1.00 .. 4.00 "
                                    "| 30 | - |")
         self.assertEqual(lines[-1], "figure: 3.00 times PyTorch")
-        self.assertIn("'--preset', 'efficientnetv2-s', '--size', '300', '--classes', '1000'", self.said.replace('"', "'"))
+        self.assertIn("efficientnetv2-s, 300 px, PyTorch without: own:compile (no time).", lines)
+        self.assertIn("--preset efficientnetv2-s --size 300 --classes 1000", self.said)
+        self.assertIn("--network efficientnetv2-s --size 300 --classes 1000", self.said)
 
     def test_the_floor_is_the_models_bytes_over_the_copys_rate(self):
         _, lines = self.run_rows("5000,5000,5000", "1,1,1", "--row", "efficientnetv2-s:300:1000", "--copy-gb-s", "4258")
@@ -57,7 +59,7 @@ class Table(unittest.TestCase):
 
     def test_the_engine_is_told_what_memory_it_may_take(self):
         self.run_rows("1,1,1", "1,1,1", "--row", "archscout-reference:32:10", "--memory-mib", "777")
-        self.assertIn("'--memory-mib', '777'", self.said.replace('"', "'"))
+        self.assertIn("--memory-mib 777", self.said)
 
     def test_a_side_that_ends_is_named_and_the_next_row_comes(self):
         status, lines = self.run_rows("1,end", "1,1,1", "--row", "archscout-reference:32:10", "--row",

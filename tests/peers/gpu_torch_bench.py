@@ -213,7 +213,7 @@ def arguments():
     parser.add_argument("--classes", type=int, default=1000)
     parser.add_argument("--settings", default="timm:eager,own:eager,own:graph,timm:graph,own:compile-graph,own:compile")
     parser.add_argument("--batches", default="32,64,128,256,512,1024,2048,4096")
-    parser.add_argument("--trial-seconds", type=float, default=1)
+    parser.add_argument("--trial-seconds", type=float, default=0.5)
     parser.add_argument("--limit", type=float, default=300)
     parser.add_argument("--memory-share", type=float, default=0.45)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
