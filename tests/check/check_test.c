@@ -187,6 +187,31 @@ static void skipped_before_it_fails(void **state)
 
 static const struct CMUnitTest skipping[] = {cmocka_unit_test(skipped_before_it_fails)};
 
+/* ---- around a group ---- */
+
+static int state_setup(void **state)
+{
+    *state = (void *)passing;
+    return 0;
+}
+
+static void state_of_the_group_is_there(void **state)
+{
+    assert_ptr_equal(*state, passing);
+}
+
+static const struct CMUnitTest grouped[] = {cmocka_unit_test(state_of_the_group_is_there),
+                                            cmocka_unit_test(everything_holds)};
+
+/* Groups with set-up and teardown fail as often as they should. */
+static bool groups_are_right(void)
+{
+    return cmocka_run_group_tests(grouped, state_setup, counting_step) == 0 &&
+           cmocka_run_group_tests(grouped, refusing_step, counting_step) == 2 &&
+           cmocka_run_group_tests(grouped, asserting_step, counting_step) == 2 &&
+           cmocka_run_group_tests(grouped, state_setup, refusing_step) == 1;
+}
+
 int main(int argc, char **argv)
 {
     (void)argv;
@@ -196,10 +221,11 @@ int main(int argc, char **argv)
     const int failed = cmocka_run_group_tests(failing, NULL, NULL);
     const int passed = cmocka_run_group_tests(passing, NULL, NULL);
     const int skipped = cmocka_run_group_tests_name("skipping", skipping, NULL, NULL);
-    const bool good = failed == expected && passed == 0 && skipped == 0 && teardowns == 3;
+    const bool good =
+        failed == expected && passed == 0 && skipped == 0 && groups_are_right() && teardowns == 4;
     fprintf(stderr,
             "%s: %d of %d assertions failed as they should, %d and %d failed that should not, "
-            "%d of 3 steps around tests ran\n",
+            "%d of 4 steps around tests ran\n",
             good ? "good" : "BAD", failed, expected, passed, skipped, teardowns);
     return good ? 0 : 1;
 }

@@ -28,7 +28,7 @@ static void leave(enum outcome outcome)
     longjmp(resume, (int)outcome);
 }
 
-void check_true(int holds, const char *what, const char *file, int line)
+void cmocka_check_true(int holds, const char *what, const char *file, int line)
 {
     if (holds)
         return;
@@ -36,32 +36,34 @@ void check_true(int holds, const char *what, const char *file, int line)
     leave(OUTCOME_FAILED);
 }
 
-void check_integer(uintmax_t a, uintmax_t b, int equal, const char *file, int line)
+void cmocka_check_integer(uintmax_t a, uintmax_t b, int equal, const char *file, int line)
 {
     if ((a == b) == (equal != 0))
         return;
     print_message("%#" PRIxMAX " %s %#" PRIxMAX "\n", a, equal ? "!=" : "==", b);
-    check_true(0, "integers", file, line);
+    cmocka_check_true(0, "integers", file, line);
 }
 
-void check_range(uintmax_t value, uintmax_t minimum, uintmax_t maximum, const char *file, int line)
+void cmocka_check_range(uintmax_t value, uintmax_t minimum, uintmax_t maximum, const char *file,
+                        int line)
 {
     if (value >= minimum && value <= maximum)
         return;
     print_message("%" PRIuMAX " is not within %" PRIuMAX "-%" PRIuMAX "\n", value, minimum,
                   maximum);
-    check_true(0, "range", file, line);
+    cmocka_check_true(0, "range", file, line);
 }
 
-void check_string(const char *a, const char *b, int equal, const char *file, int line)
+void cmocka_check_string(const char *a, const char *b, int equal, const char *file, int line)
 {
     if ((strcmp(a, b) == 0) == (equal != 0))
         return;
     print_message("\"%s\" %s \"%s\"\n", a, equal ? "!=" : "==", b);
-    check_true(0, "strings", file, line);
+    cmocka_check_true(0, "strings", file, line);
 }
 
-void check_memory(const void *a, const void *b, size_t bytes, int equal, const char *file, int line)
+void cmocka_check_memory(const void *a, const void *b, size_t bytes, int equal, const char *file,
+                         int line)
 {
     const unsigned char *left = a, *right = b;
     size_t i = 0;
@@ -71,10 +73,10 @@ void check_memory(const void *a, const void *b, size_t bytes, int equal, const c
         return;
     if (equal)
         print_message("difference at offset %zu 0x%02x 0x%02x\n", i, left[i], right[i]);
-    check_true(0, equal ? "memory differs" : "memory is the same", file, line);
+    cmocka_check_true(0, equal ? "memory differs" : "memory is the same", file, line);
 }
 
-void check_skip(const char *file, int line)
+void cmocka_check_skip(const char *file, int line)
 {
     print_message("SKIP at %s:%d\n", file, line);
     leave(OUTCOME_SKIPPED);
@@ -99,9 +101,9 @@ static enum outcome run_guarded(const struct CMUnitTest *test, int (*step)(void 
     return r == 0 ? OUTCOME_PASSED : OUTCOME_FAILED;
 }
 
-static enum outcome run_test(const struct CMUnitTest *test)
+static enum outcome run_test(const struct CMUnitTest *test, void *group_state)
 {
-    void *state = test->initial_state;
+    void *state = test->initial_state ? test->initial_state : group_state;
     enum outcome outcome = test->setup ? run_guarded(test, test->setup, &state) : OUTCOME_PASSED;
     if (outcome != OUTCOME_PASSED)
         return outcome;
@@ -111,21 +113,36 @@ static enum outcome run_test(const struct CMUnitTest *test)
     return outcome;
 }
 
-int check_run(const char *group, const struct CMUnitTest *tests, size_t count,
-              int (*setup)(void **state), int (*teardown)(void **state))
+/* The group's set-up or teardown. */
+static int run_around(const char *group, int (*step)(void **state), void **state)
+{
+    const struct CMUnitTest none = {group, NULL, NULL, NULL, NULL};
+    if (!step || run_guarded(&none, step, state) == OUTCOME_PASSED)
+        return 0;
+    print_message("[  FAILED  ] %s: before or after its tests\n", group);
+    return -1;
+}
+
+int cmocka_check_run(const char *group, const struct CMUnitTest *tests, size_t count,
+                     int (*setup)(void **state), int (*teardown)(void **state))
 {
     static const char *const lines[] = {[OUTCOME_PASSED] = "[       OK ]",
                                         [OUTCOME_FAILED] = "[  FAILED  ]",
                                         [OUTCOME_SKIPPED] = "[  SKIPPED ]"};
     int counts[3] = {0};
-    assert(!setup && !teardown);
+    void *state = NULL;
     print_message("[==========] %s: Running %zu test(s).\n", group, count);
-    for (size_t i = 0; i < count; i++) {
+    const int ready = run_around(group, setup, &state);
+    if (ready < 0)
+        counts[OUTCOME_FAILED] = (int)count;
+    for (size_t i = 0; ready == 0 && i < count; i++) {
         print_message("[ RUN      ] %s\n", tests[i].name);
-        const enum outcome outcome = run_test(&tests[i]);
+        const enum outcome outcome = run_test(&tests[i], state);
         print_message("%s %s\n", lines[outcome], tests[i].name);
         counts[outcome]++;
     }
+    if (ready == 0 && run_around(group, teardown, &state) < 0)
+        counts[OUTCOME_FAILED]++;
     print_message("[==========] %s: %zu test(s) run.\n[  PASSED  ] %d test(s).\n", group, count,
                   counts[OUTCOME_PASSED]);
     if (counts[OUTCOME_SKIPPED])
