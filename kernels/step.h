@@ -8,8 +8,8 @@
 /* cudaStream_t, for callers that do not see CUDA's headers; NULL is the default stream. */
 struct CUstream_st;
 
-/* Why a step changes nothing. */
-enum { STEP_LOSS_NOT_FINITE = 1, STEP_NORM_NOT_FINITE = 2 };
+/* Why a step changes nothing; STEP_REHEARSED: it is run for what its first launches set up. */
+enum { STEP_LOSS_NOT_FINITE = 1, STEP_NORM_NOT_FINITE = 2, STEP_REHEARSED = 4 };
 
 struct step_control {
     float rate;                       /* learning rate */

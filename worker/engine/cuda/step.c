@@ -181,8 +181,25 @@ static int step_record(struct cuda_program *program)
     return device_recording_end(stream, &program->graph, NULL);
 }
 
+/* Everything once, as launches of their own: what the libraries load and set up at a kernel's first launch may not happen while
+ * a graph is recorded. A step that is refused from the start changes no weight. */
+static int step_rehearse(struct cuda_program *program, const struct part *part)
+{
+    const struct run run = program->run;
+    *program->staging.control = (struct step_control){.refused = STEP_REHEARSED};
+    program->run.keep_statistics = true;
+    int r = send(program, program->inputs.control, program->staging.control,
+                 sizeof *program->staging.control);
+    if (r == 0)
+        r = part_send(program, part);
+    if (r == 0)
+        r = schedule_run(program, 0, program->schedule.launch_count);
+    program->run = run;
+    return r < 0 ? r : device_stream_wait(program->device->stream, NULL);
+}
+
 /* The graph holds what drops how much, and no more of the masks: the step's number is in the control. */
-static int step_ready(struct cuda_program *program)
+static int step_ready(struct cuda_program *program, const struct part *part)
 {
     const struct part_masks *now = &program->run.masks, *then = &program->graph_masks;
     const bool same = now->stochastic_depth == then->stochastic_depth &&
@@ -192,7 +209,8 @@ static int step_ready(struct cuda_program *program)
     device_graph_free(program->graph);
     program->graph = NULL;
     program->graph_masks = *now;
-    return step_record(program);
+    const int r = step_rehearse(program, part);
+    return r < 0 ? r : step_record(program);
 }
 
 static int step_launch(struct cuda_program *program)
@@ -213,13 +231,13 @@ int cuda_step(struct program *base, const struct part *part, const struct optimi
     struct batch_result result;
     assert(part->count == program->images && part->batch_first == 0);
     program->run = run_of(part, true);
-    int r = step_ready(program);
+    int r = halves_ready(program);
+    if (r == 0)
+        r = step_ready(program, part);
     if (r == 0)
         r = control_send(program, update->learning_rate, update->step);
     if (r == 0)
         r = part_send(program, part);
-    if (r == 0)
-        r = halves_ready(program);
     if (r == 0)
         r = step_launch(program);
     if (r == 0)
