@@ -10,6 +10,7 @@ enum {
     BUILT_DRAWS_MAX = 64,            /* rejected built draws before enumerating */
     ENUMERABLE_MAX = 1 << 22,        /* encodings of a space that is enumerated to its end */
     ENUMERATION_STEPS_MAX = 1 << 22, /* options looked at in one enumeration of a larger space */
+    NEXT_STEPS_MAX = 1 << 12,        /* and from a given encoding on */
     SEEN_SIZE_MIN = 64,
     CAPACITY_MIN = 64
 };
@@ -177,6 +178,8 @@ static bool enumerate_to_feasible(struct enumeration *enumeration)
             enumeration->depth++;
         } else {
             choices[depth]++;
+            memset(&choices[depth + 1], 0,
+                   (enumeration->proposals->stage_count - depth - 1) * sizeof *choices);
         }
     }
     return true;
@@ -218,6 +221,22 @@ int proposals_draw(struct proposals *proposals, struct random_stream *random,
     for (int i = 0; i < BUILT_DRAWS_MAX; i++) {
         if (draw_built(proposals, random, ret_encoding) && is_new(proposals, ret_encoding))
             return 0;
+    }
+    return enumerate(proposals, ret_encoding);
+}
+
+int proposals_next(struct proposals *proposals, const struct encoding *from,
+                   struct encoding *ret_encoding)
+{
+    struct enumeration enumeration = {
+        .proposals = proposals, .encoding = *from, .steps_max = NEXT_STEPS_MAX};
+    enumeration.walks[0] = walk_start(proposals->spec->pricing);
+    while (enumerate_to_feasible(&enumeration)) {
+        if (is_new(proposals, &enumeration.encoding)) {
+            *ret_encoding = enumeration.encoding;
+            return 0;
+        }
+        enumeration.encoding.choices[--enumeration.depth]++;
     }
     return enumerate(proposals, ret_encoding);
 }

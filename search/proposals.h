@@ -37,4 +37,9 @@ enum { PROPOSALS_NONE = 1 };
 int proposals_draw(struct proposals *proposals, struct random_stream *random,
                    struct encoding *ret_encoding) MUST_USE;
 
+/* The first allowed encoding from `from` on, in the order of encodings; the first of all where there is none, or none
+ * within some thousand steps. 0, PROPOSALS_NONE. */
+int proposals_next(struct proposals *proposals, const struct encoding *from,
+                   struct encoding *ret_encoding) MUST_USE;
+
 #endif

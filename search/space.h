@@ -70,6 +70,10 @@ int space_count_architectures(const struct space *space, char ret_count[SPACE_CO
 /* The canonical architecture of an encoding whose choices are in range. */
 void space_architecture(const struct space *space, const struct encoding *encoding,
                         struct architecture *ret_architecture);
+/* Finds an encoding of an architecture; of several, one and the same each time. -ENOENT where it is none of the space's,
+ * -ENOMEM. */
+int space_encode(const struct space *space, const struct architecture *architecture,
+                 struct encoding *ret_encoding) MUST_USE;
 /* False where a choice is out of range. */
 bool space_contains(const struct space *space, const struct encoding *encoding);
 

@@ -9,6 +9,7 @@ void spec_free(struct spec *spec)
     pricing_free(spec->pricing);
     space_free(spec->space);
     free(spec->space_text);
+    free(spec->strategy.architectures);
     free(spec);
 }
 

@@ -22,9 +22,11 @@ enum {
 };
 
 struct strategy_options {
-    char name[STRATEGY_NAME_SIZE]; /* one of strategy_name */
-    uint32_t population;           /* evolution */
-    uint32_t sample;               /* evolution: tournament size, at most the population */
+    char name[STRATEGY_NAME_SIZE];  /* one of strategy_name */
+    uint32_t population;            /* evolution */
+    uint32_t sample;                /* evolution: tournament size, at most the population */
+    struct encoding *architectures; /* list: in the order of their training */
+    uint32_t architecture_count;
 };
 
 struct spec {

@@ -135,6 +135,26 @@ static int feasibility_check(const struct spec *spec, struct error *error)
     return limited ? joint_check(spec, error) : 0;
 }
 
+static int listed_check(const struct spec *spec, struct error *error)
+{
+    for (uint32_t i = 0; i < spec->strategy.architecture_count; i++) {
+        struct cost cost = pricing_cost(spec->pricing, &spec->strategy.architectures[i]);
+        for (int j = 0; j < LIMIT_COUNT; j++) {
+            uint64_t given = limit_value(&spec->constraints, (enum limit)j);
+            uint64_t needed = limit_of_cost(&cost, (enum limit)j);
+            if (given == 0 || needed <= given)
+                continue;
+            char pointer[ERROR_POINTER_SIZE];
+            snprintf(pointer, sizeof pointer, "/strategy/architectures/%" PRIu32, i);
+            return error_set(error, -EINVAL, pointer,
+                             "This architecture does not meet %s = %" PRIu64 ": it has %" PRIu64
+                             ". Raise the limit or leave it out.",
+                             limit_name((enum limit)j), given, needed);
+        }
+    }
+    return 0;
+}
+
 int spec_check(struct spec *spec, struct error *error)
 {
     int r = dataset_check(spec, error);
@@ -150,5 +170,6 @@ int spec_check(struct spec *spec, struct error *error)
         return error_set(error, r, r == -ENOMEM ? "" : pointer, "%s", inner.message);
     }
     spec->baseline_cost = cost_of(&spec->baseline, &spec->problem);
-    return feasibility_check(spec, error);
+    r = feasibility_check(spec, error);
+    return r < 0 ? r : listed_check(spec, error);
 }

@@ -4,6 +4,7 @@
 #include "search/space_json.h"
 #include "search/spec_check.h"
 #include "search/strategy.h"
+#include "search/strategy_json.h"
 #include "search/suggest.h"
 
 #include <errno.h>
@@ -17,7 +18,6 @@ enum {
     CANDIDATES_DEFAULT = 24,
     EPOCHS_DEFAULT = 2,
     PARALLEL_DEFAULT = 4,
-    POPULATION_DEFAULT_MAX = 100,
     NAMES_MAX = 16,
     VALIDATION_SHARE = 10, /* one in ten images of the training split is held out by default */
     EXPONENT_MAX = 10
@@ -337,34 +337,12 @@ static int budget_read(const struct json_reader *document, struct spec *spec)
     return r;
 }
 
-static uint32_t clamp(uint32_t value, uint32_t min, uint32_t max)
-{
-    return value < min ? min : (value > max ? max : value);
-}
-
-/* Half the budget is the population, at most Real et al.'s 100, and a quarter of it the tournament. */
-static int evolution_read(const struct json_reader *reader, bool present, struct spec *spec)
-{
-    struct strategy_options *options = &spec->strategy;
-    options->population = clamp(spec->candidates_max / 2, 2, POPULATION_DEFAULT_MAX);
-    int r = 0;
-    if (present)
-        r = json_read_u32(reader, "population", (struct json_range){2, SPEC_POPULATION_MAX},
-                          &options->population);
-    options->sample = clamp(options->population / 4, 2, options->population);
-    if (r == 0 && present)
-        r = json_read_u32(reader, "sample", (struct json_range){1, options->population},
-                          &options->sample);
-    return r;
-}
-
 static int strategy_read(const struct json_reader *document, struct spec *spec)
 {
-    static const char *const keys[] = {"name", "population", "sample", NULL};
     struct json_reader reader;
     bool present = false;
     const char *name = "evolution";
-    int r = json_reader_enter(document, "strategy", keys, &reader, &present);
+    int r = json_reader_enter(document, "strategy", strategy_keys, &reader, &present);
     if (r == 0 && present)
         r = json_read_string(&reader, "name", &name);
     if (r < 0)
@@ -379,14 +357,7 @@ static int strategy_read(const struct json_reader *document, struct spec *spec)
     if (!known)
         return refuse_name(&reader, "strategy", name, names, count);
     snprintf(spec->strategy.name, sizeof spec->strategy.name, "%s", name);
-    if (strcmp(name, "evolution") == 0)
-        return evolution_read(&reader, present, spec);
-    for (size_t i = 1; keys[i]; i++) {
-        if (present && json_reader_has(&reader, keys[i]))
-            return json_refuse(&reader, keys[i], "%s belongs to the strategy \"evolution\".",
-                               keys[i]);
-    }
-    return 0;
+    return strategy_options_read(document, present ? &reader : NULL, spec);
 }
 
 /* The middle choice of every stage: neither the smallest nor the largest of the space. */

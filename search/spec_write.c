@@ -3,8 +3,7 @@
 #include "search/export_json.h"
 #include "search/json_write.h"
 #include "search/recipe_json.h"
-
-#include <string.h>
+#include "search/strategy_json.h"
 
 static json_t *whole(uint64_t value)
 {
@@ -63,16 +62,6 @@ static json_t *constraints_write(const struct spec *spec)
         }
     }
     return object;
-}
-
-static json_t *strategy_write(const struct spec *spec)
-{
-    const struct strategy_options *options = &spec->strategy;
-    if (strcmp(options->name, "evolution") != 0)
-        return JSON_BUILD({"name", json_string(options->name)});
-    return JSON_BUILD({"name", json_string(options->name)},
-                      {"population", whole(options->population)},
-                      {"sample", whole(options->sample)});
 }
 
 static json_t *spec_write(const struct spec *spec)

@@ -6,6 +6,9 @@
  * it). Every proposal meets the spec's constraints and is a different architecture from all before it (told apart by
  * architecture_hash).
  *
+ * "list" proposes the spec's architectures in their order, each one once. "grid" steps through all encodings so that any
+ * number of steps spreads evenly over them; it learns nothing. Both are the same for every seed.
+ *
  * "random" draws encodings uniformly from those that are feasible and new. "evolution" is regularized evolution (Real et
  * al., 2019): the population is the last `population` usable observations, a parent is the best of `sample` drawn from
  * it, its child differs in one stage; the first `population` proposals are random.

@@ -26,6 +26,8 @@ struct strategy {
 };
 
 extern const struct strategy_kind strategy_evolution;
+extern const struct strategy_kind strategy_grid;
+extern const struct strategy_kind strategy_list;
 extern const struct strategy_kind strategy_random;
 
 #endif

@@ -45,6 +45,12 @@ static const char *const corpus[] = {
     " {\"block\": [\"conv\", \"identity\"], \"channels\": [8, 16], \"stride\": [1, 2]}]},"
     " \"baseline\": {\"stem\": {\"channels\": 8}, \"head\": {\"channels\": 8},"
     " \"stages\": [{\"block\": \"conv\", \"channels\": 8}]}}",
+    "{\"dataset\": {\"name\": \"mnist\"}, \"space\": {\"stem\": {\"channels\": 8},"
+    " \"head\": {\"channels\": 8}, \"stages\": [{\"block\": [\"identity\", \"conv\"],"
+    " \"channels\": 8}, {\"block\": \"conv\", \"layers\": [1, 2], \"channels\": 8}]},"
+    " \"strategy\": {\"name\": \"list\", \"architectures\": [[0, 1], [1, 1],"
+    " {\"stem\": {\"channels\": 8}, \"head\": {\"channels\": 8},"
+    " \"stages\": [{\"block\": \"conv\", \"channels\": 8}]}]}}",
 };
 
 /* Values that fields do not expect. */

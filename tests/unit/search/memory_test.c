@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,12 +88,23 @@ static int parse_spec(void *context)
     return r;
 }
 
+/* With a list of architectures in both forms. */
+static const char specs_list[] =
+    "{\"dataset\": {\"name\": \"mnist\"}, \"space\": {\"stem\": {\"channels\": 8},"
+    " \"head\": {\"channels\": 8}, \"stages\": [{\"block\": \"conv\", \"layers\": [1, 2],"
+    " \"channels\": 8}]}, \"strategy\": {\"name\": \"list\", \"architectures\": [[1],"
+    " {\"stem\": {\"channels\": 8}, \"head\": {\"channels\": 8},"
+    " \"stages\": [{\"block\": \"conv\", \"channels\": 8}]}]}}";
+
 static void test_spec_parse(void **state)
 {
     (void)state;
-    char json[2048];
-    memcpy(json, specs_example, strlen(specs_example) + 1);
-    fail_each_allocation(parse_spec, json);
+    const char *const texts[] = {specs_example, specs_list};
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+        char json[2048];
+        memcpy(json, texts[i], strlen(texts[i]) + 1);
+        fail_each_allocation(parse_spec, json);
+    }
 }
 
 static int write_spec(void *context)
@@ -107,9 +119,12 @@ static int write_spec(void *context)
 static void test_spec_to_json(void **state)
 {
     (void)state;
-    struct spec *spec = specs_parse(specs_example);
-    fail_each_allocation(write_spec, spec);
-    spec_free(spec);
+    const char *const texts[] = {specs_example, specs_list};
+    for (size_t i = 0; i < ARRAY_LENGTH(texts); i++) {
+        struct spec *spec = specs_parse(texts[i]);
+        fail_each_allocation(write_spec, spec);
+        spec_free(spec);
+    }
 }
 
 static int count_architectures(void *context)
@@ -140,25 +155,32 @@ static int run_strategy(void *context)
     return r;
 }
 
+static const char *const strategies[] = {"evolution", "grid", "random"};
+
+static struct spec *spec_with_strategy(const char *name)
+{
+    char members[128];
+    snprintf(members, sizeof members, ", \"strategy\": {\"name\": \"%s\"}", name);
+    return specs_with("{\"preset\": \"efficientnetv2-small-images\"}", members);
+}
+
 static void test_strategy(void **state)
 {
     (void)state;
-    struct spec *spec = specs_parse(specs_example);
-    fail_each_allocation(run_strategy, spec);
-    spec_free(spec);
+    for (size_t i = 0; i < ARRAY_LENGTH(strategies); i++) {
+        struct spec *spec = spec_with_strategy(strategies[i]);
+        fail_each_allocation(run_strategy, spec);
+        spec_free(spec);
+    }
 }
 
-/* After a failed ask the strategy is where it was: the next one proposes what the failed one would have. */
-static void test_failed_ask_changes_nothing(void **state)
+/* A strategy that is told now and then, and whose every call has no memory the first time. */
+static void fail_every_call_once(struct strategy *strategy, struct strategy *undisturbed)
 {
-    (void)state;
-    struct spec *spec = specs_parse(specs_example);
-    struct strategy *strategy = NULL, *undisturbed = NULL;
-    assert_int_equal(strategy_new(spec, &strategy, NULL), 0);
-    assert_int_equal(strategy_new(spec, &undisturbed, NULL), 0);
     size_t failures = 0;
     for (uint64_t k = 0; k < 200; k++) {
         struct encoding encoding, expected;
+        const struct observation observation = {k, k % 5 != 4, (double)(k * 7 % 31), {{0}}};
         allocations_left = 0;
         int r = strategy_ask(strategy, k, &encoding);
         allocations_left = -1;
@@ -168,11 +190,31 @@ static void test_failed_ask_changes_nothing(void **state)
         assert_int_equal(r, 0);
         assert_int_equal(strategy_ask(undisturbed, k, &expected), 0);
         assert_memory_equal(&encoding, &expected, sizeof encoding);
+        allocations_left = 0;
+        r = strategy_tell(strategy, &observation);
+        allocations_left = -1;
+        if (r == -ENOMEM)
+            r = strategy_tell(strategy, &observation);
+        assert_int_equal(r, 0);
+        assert_int_equal(strategy_tell(undisturbed, &observation), 0);
     }
     assert_true(failures > 2);
-    strategy_free(strategy);
-    strategy_free(undisturbed);
-    spec_free(spec);
+}
+
+/* After a failed call the strategy is where it was: the next one does what the failed one would have. */
+static void test_failed_calls_change_nothing(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(strategies); i++) {
+        struct spec *spec = spec_with_strategy(strategies[i]);
+        struct strategy *strategy = NULL, *undisturbed = NULL;
+        assert_int_equal(strategy_new(spec, &strategy, NULL), 0);
+        assert_int_equal(strategy_new(spec, &undisturbed, NULL), 0);
+        fail_every_call_once(strategy, undisturbed);
+        strategy_free(strategy);
+        strategy_free(undisturbed);
+        spec_free(spec);
+    }
 }
 
 static int build_front(void *context)
@@ -227,7 +269,7 @@ int main(void)
         cmocka_unit_test(test_spec_to_json),
         cmocka_unit_test(test_space_count_architectures),
         cmocka_unit_test(test_strategy),
-        cmocka_unit_test(test_failed_ask_changes_nothing),
+        cmocka_unit_test(test_failed_calls_change_nothing),
         cmocka_unit_test(test_pareto),
         cmocka_unit_test(test_model_reports),
     };

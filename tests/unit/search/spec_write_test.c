@@ -26,6 +26,10 @@ static void assert_specs_equal(const struct spec *a, const struct spec *b)
     assert_string_equal(a->strategy.name, b->strategy.name);
     assert_int_equal(a->strategy.population, b->strategy.population);
     assert_int_equal(a->strategy.sample, b->strategy.sample);
+    assert_int_equal(a->strategy.architecture_count, b->strategy.architecture_count);
+    for (uint32_t i = 0; i < a->strategy.architecture_count; i++)
+        assert_memory_equal(&a->strategy.architectures[i], &b->strategy.architectures[i],
+                            sizeof a->strategy.architectures[i]);
     assert_int_equal(a->candidates_max, b->candidates_max);
     assert_int_equal(a->epochs, b->epochs);
     assert_memory_equal(&a->recipe, &b->recipe, sizeof a->recipe);
@@ -43,11 +47,17 @@ static void test_resolved_spec_reads_back_to_itself(void **state)
 {
     (void)state;
     const char *const specs[] = {
-        specs_example, "{" BOTH "}",
+        specs_example,
+        "{" BOTH "}",
         "{" BOTH
         ", \"strategy\": {\"name\": \"random\"}, \"reward\": {\"loss\": -0.1234567890123456},"
         " \"constraints\": {\"memory_max\": 9000000000000000000}, \"priority\": -7,"
         " \"seed\": 9223372036854775807, \"deterministic\": true}",
+        "{" DATA ", \"space\": {\"stem\": {\"channels\": 8}, \"head\": {\"channels\": 8},"
+        " \"stages\": [{\"block\": \"conv\", \"layers\": [1, 2, 3], \"channels\": 8}]},"
+        " \"strategy\": {\"name\": \"list\", \"architectures\": [[2], [0],"
+        " {\"stem\": {\"channels\": 8}, \"head\": {\"channels\": 8},"
+        " \"stages\": [{\"block\": \"conv\", \"layers\": 2, \"channels\": 8}]}]}}",
         "{" BOTH ", \"objectives\": [\"accuracy\", \"macs\"], \"reference\": {\"accuracy\": 0.85, "
         "\"macs\": 2e8}}",
         "{" DATA ", \"space\": {\"stem\": {\"channels\": 8}, \"head\": {\"channels\": 8},"

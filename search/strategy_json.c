@@ -1,0 +1,180 @@
+#include "search/strategy_json.h"
+
+#include "search/json_write.h"
+#include "search/space_json.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { POPULATION_DEFAULT_MAX = 100 };
+
+const char *const strategy_keys[] = {"name", "population", "sample", "architectures", NULL};
+
+/* Which strategies have which field. */
+static const struct owner {
+    const char *key, *strategy;
+} owners[] = {
+    {"population", "evolution"},
+    {"sample", "evolution"},
+    {"architectures", "list"},
+};
+
+static uint32_t clamp(uint32_t value, uint32_t min, uint32_t max)
+{
+    return value < min ? min : (value > max ? max : value);
+}
+
+/* Half the budget is the population, at most Real et al.'s 100, and a quarter of it the tournament. */
+static int evolution_read(const struct json_reader *reader, struct spec *spec)
+{
+    struct strategy_options *options = &spec->strategy;
+    options->population = clamp(spec->candidates_max / 2, 2, POPULATION_DEFAULT_MAX);
+    int r = 0;
+    if (reader)
+        r = json_read_u32(reader, "population", (struct json_range){2, SPEC_POPULATION_MAX},
+                          &options->population);
+    options->sample = clamp(options->population / 4, 2, options->population);
+    if (r == 0 && reader)
+        r = json_read_u32(reader, "sample", (struct json_range){1, options->population},
+                          &options->sample);
+    return r;
+}
+
+static int choices_read(const json_t *value, const char *pointer, const struct space *space,
+                        struct encoding *ret_encoding, struct error *error)
+{
+    struct encoding encoding = {{0}};
+    uint32_t stages = space_stage_count(space);
+    if (json_array_size(value) != stages)
+        return error_set(error, -EINVAL, pointer,
+                         "The space has %u stages, so an architecture is a list of %u choices.",
+                         stages, stages);
+    for (uint32_t i = 0; i < stages; i++) {
+        const json_t *choice = json_array_get(value, i);
+        uint32_t options = space_option_count(space, i);
+        if (!json_is_integer(choice) || json_integer_value(choice) < 0 ||
+            json_integer_value(choice) >= options) {
+            char place[ERROR_POINTER_SIZE];
+            json_pointer_join_index(pointer, i, place);
+            return error_set(error, -EINVAL, place,
+                             "A choice of this stage is a whole number from 0 to %u.", options - 1);
+        }
+        encoding.choices[i] = (uint16_t)json_integer_value(choice);
+    }
+    *ret_encoding = encoding;
+    return 0;
+}
+
+/* Reads a list of choices, or an architecture that must be one of the space's. */
+static int listed_read(const json_t *value, const char *pointer, const struct space *space,
+                       struct encoding *ret_encoding, struct error *error)
+{
+    if (json_is_array(value))
+        return choices_read(value, pointer, space, ret_encoding, error);
+    struct architecture architecture;
+    int r = architecture_read(value, pointer, &architecture, error);
+    if (r < 0)
+        return r;
+    r = space_encode(space, &architecture, ret_encoding);
+    if (r == -ENOENT)
+        return error_set(error, -EINVAL, pointer,
+                         "This architecture is none of the space's: its stem, head and blocks must "
+                         "come from the space's choices.");
+    return r < 0 ? error_set(error, r, "", "Out of memory.") : 0;
+}
+
+/* A list is trained whole unless the budget says otherwise. */
+static int list_read(const struct json_reader *document, const struct json_reader *reader,
+                     struct spec *spec)
+{
+    struct strategy_options *options = &spec->strategy;
+    const json_t *list = json_object_get(reader->object, "architectures");
+    size_t count = json_array_size(list);
+    if (!json_is_array(list) || count < 1 || count > SPEC_CANDIDATES_MAX)
+        return json_refuse(reader, "architectures",
+                           "architectures must be a list with at least one architecture.");
+    options->architectures = calloc(count, sizeof *options->architectures);
+    if (!options->architectures)
+        return error_set(reader->error, -ENOMEM, "", "Out of memory.");
+    char pointer[ERROR_POINTER_SIZE], place[ERROR_POINTER_SIZE];
+    json_pointer_join(reader->pointer, "architectures", pointer);
+    for (size_t i = 0; i < count; i++) {
+        json_pointer_join_index(pointer, i, place);
+        int r = listed_read(json_array_get(list, i), place, spec->space, &options->architectures[i],
+                            reader->error);
+        if (r < 0)
+            return r;
+    }
+    options->architecture_count = (uint32_t)count;
+    if (!json_object_get(json_object_get(document->object, "budget"), "candidates"))
+        spec->candidates_max = options->architecture_count;
+    return 0;
+}
+
+static int foreign_keys_check(const struct json_reader *reader, const char *name)
+{
+    for (size_t i = 1; strategy_keys[i]; i++) {
+        const char *belongs = NULL;
+        bool own = false;
+        for (size_t j = 0; j < ARRAY_LENGTH(owners); j++) {
+            if (strcmp(owners[j].key, strategy_keys[i]) != 0)
+                continue;
+            belongs = owners[j].strategy;
+            own = own || strcmp(belongs, name) == 0;
+        }
+        if (!own && json_reader_has(reader, strategy_keys[i]))
+            return json_refuse(reader, strategy_keys[i], "%s belongs to the strategy \"%s\".",
+                               strategy_keys[i], belongs);
+    }
+    return 0;
+}
+
+int strategy_options_read(const struct json_reader *document, const struct json_reader *reader,
+                          struct spec *spec)
+{
+    const char *name = spec->strategy.name;
+    int r = reader ? foreign_keys_check(reader, name) : 0;
+    if (r < 0)
+        return r;
+    if (strcmp(name, "evolution") == 0)
+        return evolution_read(reader, spec);
+    if (strcmp(name, "list") == 0)
+        return list_read(document, reader, spec);
+    return 0;
+}
+
+static json_t *whole(uint64_t value)
+{
+    return json_integer((json_int_t)value);
+}
+
+/* Lists of choices, one an architecture. */
+static json_t *architectures_write(const struct spec *spec)
+{
+    const struct strategy_options *options = &spec->strategy;
+    json_t *list = json_array();
+    for (uint32_t i = 0; list && i < options->architecture_count; i++) {
+        json_t *choices = json_array();
+        int r = json_array_append_new(list, choices);
+        for (uint32_t j = 0; j < space_stage_count(spec->space) && r == 0; j++)
+            r = json_array_append_new(choices, whole(options->architectures[i].choices[j]));
+        if (r < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+json_t *strategy_write(const struct spec *spec)
+{
+    const struct strategy_options *options = &spec->strategy;
+    json_t *name = json_string(options->name);
+    if (strcmp(options->name, "evolution") == 0)
+        return JSON_BUILD({"name", name}, {"population", whole(options->population)},
+                          {"sample", whole(options->sample)});
+    if (strcmp(options->name, "list") == 0)
+        return JSON_BUILD({"name", name}, {"architectures", architectures_write(spec)});
+    return JSON_BUILD({"name", name});
+}
