@@ -7,8 +7,8 @@
 #include <string.h>
 
 /* Sorted by name. */
-static const struct strategy_kind *const kinds[] = {&strategy_evolution, &strategy_grid,
-                                                    &strategy_list, &strategy_random};
+static const struct strategy_kind *const kinds[] = {
+    &strategy_evolution, &strategy_grid, &strategy_list, &strategy_local, &strategy_random};
 
 const char *strategy_name(size_t index)
 {
@@ -55,6 +55,16 @@ void strategy_free(struct strategy *strategy)
     free(strategy);
 }
 
+static int record(struct strategy *strategy, uint64_t k, const struct encoding *encoding)
+{
+    int r = strategy->kind->reserve ? strategy->kind->reserve(strategy, k) : 0;
+    if (r == 0)
+        r = proposals_add(&strategy->proposals, encoding);
+    if (r == 0 && strategy->kind->added)
+        strategy->kind->added(strategy, k);
+    return r;
+}
+
 int strategy_ask(struct strategy *strategy, uint64_t k, struct encoding *ret_encoding)
 {
     if (k != strategy->proposals.count)
@@ -64,7 +74,7 @@ int strategy_ask(struct strategy *strategy, uint64_t k, struct encoding *ret_enc
     int r = strategy->kind->propose(strategy, k, &encoding);
     if (r != 0)
         return r == PROPOSALS_NONE ? STRATEGY_EXHAUSTED : r;
-    r = proposals_add(&strategy->proposals, &encoding);
+    r = record(strategy, k, &encoding);
     if (r < 0)
         return r;
     *ret_encoding = encoding;
@@ -75,7 +85,7 @@ int strategy_replay(struct strategy *strategy, uint64_t k, const struct encoding
 {
     if (k != strategy->proposals.count || !space_contains(strategy->spec->space, encoding))
         return -EINVAL;
-    return proposals_add(&strategy->proposals, encoding);
+    return record(strategy, k, encoding);
 }
 
 int strategy_tell(struct strategy *strategy, const struct observation *observation)

@@ -13,6 +13,9 @@
  * al., 2019): the population is the last `population` usable observations, a parent is the best of `sample` drawn from
  * it, its child differs in one stage; the first `population` proposals are random.
  *
+ * "local" is local search (White et al., 2020): climbs from random architectures over one-stage neighbours, the first better
+ * one being the next centre.
+ *
  * A draw that is not feasible or not new is repeated a bounded number of times; then the first feasible new architecture
  * in the order of encodings is proposed, so that a small space is searched to its last architecture. */
 #ifndef SEARCH_STRATEGY_H

@@ -13,6 +13,11 @@ struct strategy_kind {
     /* Chooses proposal k without recording it, and sets strategy->parent where it mutates one (it is STRATEGY_NO_PARENT
      * before). 0, PROPOSALS_NONE, -ENOMEM. */
     int (*propose)(struct strategy *strategy, uint64_t k, struct encoding *ret_encoding);
+    /* Makes room for proposal k, before it is recorded. NULL where nothing is kept of proposals. -ENOMEM; may be called
+     * again for the same k. */
+    int (*reserve)(struct strategy *strategy, uint64_t k);
+    /* Takes in proposal k once it is recorded, on strategy_ask and strategy_replay alike. NULL where it does not matter. */
+    void (*added)(struct strategy *strategy, uint64_t k);
     /* Takes in an observation, usable or not. NULL where none matters. -ENOMEM changes nothing. */
     int (*learn)(struct strategy *strategy, const struct observation *observation);
 };
@@ -28,6 +33,7 @@ struct strategy {
 extern const struct strategy_kind strategy_evolution;
 extern const struct strategy_kind strategy_grid;
 extern const struct strategy_kind strategy_list;
+extern const struct strategy_kind strategy_local;
 extern const struct strategy_kind strategy_random;
 
 #endif

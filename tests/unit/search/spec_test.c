@@ -332,7 +332,7 @@ static void test_wrong_limits_and_budgets_are_refused_where_they_are(void **stat
         {"{" BOTH ", \"strategy\": {\"name\": \"evolutoin\"}}", "/strategy/name",
          "did you mean \"evolution\""},
         {"{" BOTH ", \"strategy\": {\"name\": \"rl\"}}", "/strategy/name",
-         "evolution, grid, list and random"},
+         "evolution, grid, list, local and random"},
         {"{" BOTH ", \"strategy\": {\"population\": 1}}", "/strategy/population", "from 2"},
         {"{" BOTH ", \"strategy\": {\"population\": 8, \"sample\": 9}}", "/strategy/sample",
          "from 1 to 8"},
