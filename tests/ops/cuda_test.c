@@ -412,6 +412,92 @@ static void test_transforms_train_as_the_floats_that_they_make(void **state)
     }
 }
 
+static void transforms_fill(struct session *session, const struct plan_options *options,
+                            uint32_t step)
+{
+    for (uint32_t n = 0; n < options->recipe.batch; n++) {
+        const uint32_t image = (7 * n + 11 * step) % SET_IMAGES;
+        plan_transforms(session->plan)[n] = (struct transform){
+            .image = image,
+            .shown = {1, 0, SET_SIZE - 2, SET_SIZE - 1},
+            .moved = {.flip = n % 2, .shift_x = 1},
+            .mixing = {MIXING_MIXUP, (n + 1) % options->recipe.batch, 0.7f, {0, 0, 0, 0}}};
+        plan_labels(session->plan)[n] = image % options->problem.classes;
+    }
+}
+
+static void transforms_train(struct session *session, const struct plan_options *options,
+                             uint32_t first, uint32_t count)
+{
+    for (uint32_t step = first; step < first + count; step++) {
+        struct batch_result result;
+        transforms_fill(session, options, step);
+        assert_int_equal(plan_step(session->plan, 0.02, &result), 0);
+    }
+}
+
+static void state_copy(struct session *to, struct session *from)
+{
+    for (size_t i = 0; i < plan_state_count(from->plan); i++) {
+        struct tensor_info info;
+        size_t count = 0;
+        plan_state_info(from->plan, i, &info);
+        float *values = session_tensor(from, info.name, &count);
+        assert_int_equal(plan_tensor_write(to->plan, info.name, values), 0);
+        free(values);
+    }
+    plan_set_step_count(to->plan, plan_step_count(from->plan));
+}
+
+/* To a larger size and on, against a plan of that size. */
+static void test_transforms_go_on_at_another_size(void **state)
+{
+    (void)state;
+    static uint8_t bytes[SET_IMAGES * SET_BYTES];
+    struct image_set set;
+    struct plan_options options = full_options(OPTIMIZER_SGD), large = options;
+    struct error error = {{0}, {0}};
+    set_fill(bytes, &set);
+    large.problem.image_size = 11;
+    struct session a = session_of_set(&set, &options), b = session_of_set(&set, &large);
+    transforms_train(&a, &options, 0, 2);
+    assert_int_equal(plan_resize(a.plan, 11, options.recipe.dropout, &error), 0);
+    state_copy(&b, &a);
+    transforms_train(&a, &large, 2, 2);
+    transforms_train(&b, &large, 2, 2);
+    assert_sessions_equal(&a, &b);
+    session_close(&a);
+    session_close(&b);
+}
+
+static void test_an_engine_goes_from_transforms_to_floats_and_back(void **state)
+{
+    (void)state;
+    static uint8_t bytes[SET_IMAGES * SET_BYTES];
+    struct image_set set;
+    const struct plan_options options = full_options(OPTIMIZER_ADAMW);
+    struct error error = {{0}, {0}};
+    set_fill(bytes, &set);
+    struct session a = session_of_set(&set, &options), b = session_of_set(&set, &options);
+    struct session floats = session_open(backend_cuda(), &options);
+    transforms_train(&a, &options, 0, 1);
+    plan_free(a.plan);
+    assert_int_equal(engine_hold_images(a.engine, NULL, &error), 0);
+    assert_int_equal(plan_new(a.engine, &options, &a.plan, &error), 0);
+    train(&a, &options, 0, 2);
+    train(&floats, &options, 0, 2);
+    assert_sessions_equal(&a, &floats);
+    plan_free(a.plan);
+    assert_int_equal(engine_hold_images(a.engine, &set, &error), 0);
+    assert_int_equal(plan_new(a.engine, &options, &a.plan, &error), 0);
+    transforms_train(&a, &options, 0, 2);
+    transforms_train(&b, &options, 0, 2);
+    assert_sessions_equal(&a, &b);
+    session_close(&a);
+    session_close(&b);
+    session_close(&floats);
+}
+
 /* ---- steps that are refused ---- */
 
 static bool is_statistic(const char *name)
@@ -495,6 +581,8 @@ int main(void)
         cmocka_unit_test(test_steps_between_evaluations_and_written_weights_use_the_right_ones),
         cmocka_unit_test(test_a_step_says_how_long_it_took),
         cmocka_unit_test(test_transforms_train_as_the_floats_that_they_make),
+        cmocka_unit_test(test_transforms_go_on_at_another_size),
+        cmocka_unit_test(test_an_engine_goes_from_transforms_to_floats_and_back),
         cmocka_unit_test(test_a_loss_that_is_not_finite_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
