@@ -192,15 +192,15 @@ stage_operators() {
     if [ -n "$emulator" ]; then
         run_ctest 180 -R '^kernels_'
     else
-        run_ctest 120 -R '^gpu_' -E '^gpu_cuda_test$'
+        run_ctest 120 -R '^gpu_' -E '^gpu_cuda_'
     fi
 }
 
 stage_engine() {
     if [ -n "$emulator" ]; then
-        run_ctest 240 -R '^emulated_(cuda|engine|plan)_test$'
+        run_ctest 240 -R '^emulated_(cuda|cuda_step|engine|plan)_test$'
     else
-        run_ctest 120 -R '^(gpu_cuda|ops_engine|ops_plan)_test$'
+        run_ctest 120 -R '^(gpu_cuda|gpu_cuda_step|ops_engine|ops_plan)_test$'
     fi
 }
 

@@ -225,19 +225,25 @@ void assert_gradients_near(struct session *got, struct session *want, double tol
         }
 }
 
+bool device_is_here(const struct backend *backend)
+{
+    struct device_info device;
+    struct error error = {{0}, {0}};
+    if (backend_devices(backend, NULL, &device, 1, &error) >= 0)
+        return true;
+    printf("SKIP: backend %s: %s\n", backend_name(backend), error.message);
+    return false;
+}
+
 int backends_run(int (*run_on)(const struct backend *backend))
 {
     static const char *const names[] = {"reference", "onednn", "cuda"};
     int failed = 0;
     for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
         const struct backend *backend = backend_find(names[i]);
-        struct device_info device;
-        struct error error = {{0}, {0}};
         if (!backend)
             printf("SKIP: the build has no backend %s\n", names[i]);
-        else if (backend_devices(backend, NULL, &device, 1, &error) < 0)
-            printf("SKIP: backend %s: %s\n", names[i], error.message);
-        else
+        else if (device_is_here(backend))
             failed += run_on(backend);
     }
     return failed;

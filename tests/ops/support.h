@@ -49,6 +49,10 @@ void session_fill(struct session *session, const struct plan_options *options, u
 /* A tensor by name, to be freed; *ret_count floats. */
 float *session_tensor(struct session *session, const char *name, size_t *ret_count);
 
+enum { DEVICE_SKIPPED = 77 }; /* what a program of tests returns that has no device */
+/* Whether a backend has a device here; says SKIP and why otherwise. */
+bool device_is_here(const struct backend *backend);
+
 /* Runs a group of tests on every backend of the build that has a device here, and says SKIP and why for the others. What the
  * groups returned, added up. */
 int backends_run(int (*run_on)(const struct backend *backend));
