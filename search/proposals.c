@@ -122,27 +122,38 @@ static void draw_uniform(const struct proposals *proposals, struct random_stream
             (uint16_t)random_below(random, space_option_count(proposals->spec->space, i));
 }
 
-/* Builds an encoding stage by stage out of options after which the limits can still be met, one limit at a time. False
- * where limits that can be met one by one cannot be met together on this way. */
+/* A random option after which the limits can still be met, one limit at a time. False where there is none. */
+static bool draw_option(const struct proposals *proposals, struct random_stream *random,
+                        const struct walk *walk, uint32_t *ret_option)
+{
+    const struct spec *spec = proposals->spec;
+    uint32_t possible = 0;
+    for (uint32_t i = 0; i < space_option_count(spec->space, walk->stage); i++) {
+        if (!walk_may_choose(spec->pricing, walk, i, &spec->constraints))
+            continue;
+        possible++;
+        if (random_below(random, possible) == 0)
+            *ret_option = i;
+    }
+    return possible > 0;
+}
+
+/* Builds an encoding stage by stage out of options after which the limits can still be met: the wished ones where they are
+ * and there is a wish, random ones otherwise. False where limits that can be met one by one cannot be met together on
+ * this way. */
 static bool draw_built(const struct proposals *proposals, struct random_stream *random,
-                       struct encoding *ret_encoding)
+                       const struct encoding *wish, struct encoding *ret_encoding)
 {
     const struct spec *spec = proposals->spec;
     struct walk walk = walk_start(spec->pricing);
     *ret_encoding = (struct encoding){{0}};
     while (walk.stage < proposals->stage_count) {
-        uint32_t chosen = 0, possible = 0;
-        for (uint32_t i = 0; i < space_option_count(spec->space, walk.stage); i++) {
-            if (!walk_may_choose(spec->pricing, &walk, i, &spec->constraints))
-                continue;
-            possible++;
-            if (random_below(random, possible) == 0)
-                chosen = i;
-        }
-        if (possible == 0)
+        uint32_t option = wish ? wish->choices[walk.stage] : 0;
+        bool as_wished = wish && walk_may_choose(spec->pricing, &walk, option, &spec->constraints);
+        if (!as_wished && !draw_option(proposals, random, &walk, &option))
             return false;
-        ret_encoding->choices[walk.stage] = (uint16_t)chosen;
-        walk_choose(spec->pricing, &walk, chosen);
+        ret_encoding->choices[walk.stage] = (uint16_t)option;
+        walk_choose(spec->pricing, &walk, option);
     }
     return true;
 }
@@ -219,7 +230,7 @@ int proposals_draw(struct proposals *proposals, struct random_stream *random,
             return 0;
     }
     for (int i = 0; i < BUILT_DRAWS_MAX; i++) {
-        if (draw_built(proposals, random, ret_encoding) && is_new(proposals, ret_encoding))
+        if (draw_built(proposals, random, NULL, ret_encoding) && is_new(proposals, ret_encoding))
             return 0;
     }
     return enumerate(proposals, ret_encoding);
@@ -239,4 +250,10 @@ int proposals_next(struct proposals *proposals, const struct encoding *from,
         enumeration.encoding.choices[--enumeration.depth]++;
     }
     return enumerate(proposals, ret_encoding);
+}
+
+bool proposals_draw_near(const struct proposals *proposals, struct random_stream *random,
+                         const struct encoding *wish, struct encoding *ret_encoding)
+{
+    return draw_built(proposals, random, wish, ret_encoding) && is_new(proposals, ret_encoding);
 }

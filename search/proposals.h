@@ -42,4 +42,9 @@ int proposals_draw(struct proposals *proposals, struct random_stream *random,
 int proposals_next(struct proposals *proposals, const struct encoding *from,
                    struct encoding *ret_encoding) MUST_USE;
 
+/* `wish` with every option replaced by a random one after which the limits cannot be met. False where that gives nothing
+ * that is allowed. */
+bool proposals_draw_near(const struct proposals *proposals, struct random_stream *random,
+                         const struct encoding *wish, struct encoding *ret_encoding);
+
 #endif

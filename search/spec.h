@@ -18,12 +18,13 @@ enum {
     SPEC_PARALLEL_MAX = 4096,
     SPEC_PRIORITY_MAX = 1000, /* and as much below 0 */
     SPEC_POPULATION_MAX = 10000,
+    SPEC_RANKED_POPULATION_MAX = 500,
     STRATEGY_NAME_SIZE = 32
 };
 
 struct strategy_options {
     char name[STRATEGY_NAME_SIZE];  /* one of strategy_name */
-    uint32_t population;            /* evolution */
+    uint32_t population;            /* evolution, nsga2 */
     uint32_t sample;                /* evolution: tournament size, at most the population */
     struct encoding *architectures; /* list: in the order of their training */
     uint32_t architecture_count;

@@ -16,6 +16,8 @@
  * "local" is local search (White et al., 2020): climbs from random architectures over one-stage neighbours, the first better
  * one being the next centre.
  *
+ * "nsga2" is NSGA-II (Deb et al., 2002), one child at a time, over the spec's objectives.
+ *
  * A draw that is not feasible or not new is repeated a bounded number of times; then the first feasible new architecture
  * in the order of encodings is proposed, so that a small space is searched to its last architecture. */
 #ifndef SEARCH_STRATEGY_H

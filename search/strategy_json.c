@@ -3,11 +3,13 @@
 #include "search/json_write.h"
 #include "search/space_json.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { POPULATION_DEFAULT_MAX = 100 };
+enum { POPULATION_SMALL = 20, POPULATION_DEFAULT_MAX = 100 };
 
 const char *const strategy_keys[] = {"name", "population", "sample", "architectures", NULL};
 
@@ -16,6 +18,7 @@ static const struct owner {
     const char *key, *strategy;
 } owners[] = {
     {"population", "evolution"},
+    {"population", "nsga2"},
     {"sample", "evolution"},
     {"architectures", "list"},
 };
@@ -25,20 +28,36 @@ static uint32_t clamp(uint32_t value, uint32_t min, uint32_t max)
     return value < min ? min : (value > max ? max : value);
 }
 
-/* Half the budget is the population, at most Real et al.'s 100, and a quarter of it the tournament. */
+/* A tenth of the budget, at most Real et al.'s 100; 20 where a tenth is less, but no more than half the budget, for so much
+ * of it is drawn by chance. */
+static uint32_t population_default(const struct spec *spec)
+{
+    uint32_t small = clamp(spec->candidates_max / 2, 2, POPULATION_SMALL);
+    return clamp(spec->candidates_max / 10, small, POPULATION_DEFAULT_MAX);
+}
+
+/* The tournament is half the population. */
 static int evolution_read(const struct json_reader *reader, struct spec *spec)
 {
     struct strategy_options *options = &spec->strategy;
-    options->population = clamp(spec->candidates_max / 2, 2, POPULATION_DEFAULT_MAX);
+    options->population = population_default(spec);
     int r = 0;
     if (reader)
         r = json_read_u32(reader, "population", (struct json_range){2, SPEC_POPULATION_MAX},
                           &options->population);
-    options->sample = clamp(options->population / 4, 2, options->population);
+    options->sample = clamp(options->population / 2, 2, options->population);
     if (r == 0 && reader)
         r = json_read_u32(reader, "sample", (struct json_range){1, options->population},
                           &options->sample);
     return r;
+}
+
+static int nsga2_read(const struct json_reader *reader, struct spec *spec)
+{
+    struct strategy_options *options = &spec->strategy;
+    options->population = population_default(spec);
+    struct json_range range = {2, SPEC_RANKED_POPULATION_MAX};
+    return reader ? json_read_u32(reader, "population", range, &options->population) : 0;
 }
 
 static int choices_read(const json_t *value, const char *pointer, const struct space *space,
@@ -112,22 +131,33 @@ static int list_read(const struct json_reader *document, const struct json_reade
     return 0;
 }
 
+/* Refuses a field of other strategies, and names them. */
+static int foreign_key_check(const struct json_reader *reader, const char *key, const char *name)
+{
+    char belongs[128];
+    size_t used = 0, count = 0;
+    for (size_t i = 0; i < ARRAY_LENGTH(owners); i++) {
+        if (strcmp(owners[i].key, key) != 0)
+            continue;
+        if (strcmp(owners[i].strategy, name) == 0)
+            return 0;
+        int length = snprintf(belongs + used, sizeof belongs - used, "%s\"%s\"",
+                              count++ > 0 ? " and " : "", owners[i].strategy);
+        used += (size_t)length;
+        assert(used < sizeof belongs);
+    }
+    return json_refuse(reader, key, "%s belongs to the %s %s.", key,
+                       count > 1 ? "strategies" : "strategy", belongs);
+}
+
 static int foreign_keys_check(const struct json_reader *reader, const char *name)
 {
-    for (size_t i = 1; strategy_keys[i]; i++) {
-        const char *belongs = NULL;
-        bool own = false;
-        for (size_t j = 0; j < ARRAY_LENGTH(owners); j++) {
-            if (strcmp(owners[j].key, strategy_keys[i]) != 0)
-                continue;
-            belongs = owners[j].strategy;
-            own = own || strcmp(belongs, name) == 0;
-        }
-        if (!own && json_reader_has(reader, strategy_keys[i]))
-            return json_refuse(reader, strategy_keys[i], "%s belongs to the strategy \"%s\".",
-                               strategy_keys[i], belongs);
+    int r = 0;
+    for (size_t i = 1; strategy_keys[i] && r == 0; i++) {
+        if (json_reader_has(reader, strategy_keys[i]))
+            r = foreign_key_check(reader, strategy_keys[i], name);
     }
-    return 0;
+    return r;
 }
 
 int strategy_options_read(const struct json_reader *document, const struct json_reader *reader,
@@ -139,6 +169,8 @@ int strategy_options_read(const struct json_reader *document, const struct json_
         return r;
     if (strcmp(name, "evolution") == 0)
         return evolution_read(reader, spec);
+    if (strcmp(name, "nsga2") == 0)
+        return nsga2_read(reader, spec);
     if (strcmp(name, "list") == 0)
         return list_read(document, reader, spec);
     return 0;
@@ -174,6 +206,8 @@ json_t *strategy_write(const struct spec *spec)
     if (strcmp(options->name, "evolution") == 0)
         return JSON_BUILD({"name", name}, {"population", whole(options->population)},
                           {"sample", whole(options->sample)});
+    if (strcmp(options->name, "nsga2") == 0)
+        return JSON_BUILD({"name", name}, {"population", whole(options->population)});
     if (strcmp(options->name, "list") == 0)
         return JSON_BUILD({"name", name}, {"architectures", architectures_write(spec)});
     return JSON_BUILD({"name", name});

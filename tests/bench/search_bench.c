@@ -57,10 +57,17 @@ static struct spec *bench_spec(const struct bench *bench)
     return spec;
 }
 
-static double reward(const struct spec *spec, const struct encoding *encoding)
+/* A result: smaller networks have the better reward, larger ones the better accuracy. */
+static struct observation result(const struct spec *spec, uint64_t k,
+                                 const struct encoding *encoding)
 {
     struct cost cost = pricing_cost(spec->pricing, encoding);
-    return 1e9 / (double)cost.macs;
+    struct observation observation = {k, true, 1e9 / (double)cost.macs, {{0}}};
+    observation.measures.value[OBJECTIVE_ACCURACY] =
+        (double)cost.params / (1e9 + (double)cost.params);
+    observation.measures.value[OBJECTIVE_STEP_TIME] = (double)cost.macs;
+    observation.measures.value[OBJECTIVE_PARAMS] = (double)cost.params;
+    return observation;
 }
 
 static void bench_strategy(const struct bench *bench, uint64_t count)
@@ -84,7 +91,7 @@ static void bench_strategy(const struct bench *bench, uint64_t count)
             count = k;
             break;
         }
-        struct observation observation = {k, true, reward(spec, &encodings[k]), {{0}}};
+        struct observation observation = result(spec, k, &encodings[k]);
         check(strategy_tell(strategy, &observation), NULL);
     }
     print_row("strategy_ask + strategy_tell", count, now_ns() - start);
@@ -92,7 +99,7 @@ static void bench_strategy(const struct bench *bench, uint64_t count)
     start = now_ns();
     for (uint64_t k = 0; k < count; k++) {
         check(strategy_replay(replayed, k, &encodings[k]), NULL);
-        struct observation observation = {k, true, 1, {{0}}};
+        struct observation observation = result(spec, k, &encodings[k]);
         check(strategy_tell(replayed, &observation), NULL);
     }
     print_row("strategy_replay + strategy_tell", count, now_ns() - start);
@@ -158,6 +165,7 @@ int main(int argc, char **argv)
         {"efficientnetv2-small-images", "evolution", "", "300000", "28"},
         {"efficientnetv2-b0", "grid", "", "9000000", "64"},
         {"efficientnetv2-b0", "local", "", "9000000", "64"},
+        {"efficientnetv2-b0", "nsga2", "", "9000000", "64"},
     };
     const char *const *counts = argc > 1 ? (const char *const *)argv + 1 : defaults;
     size_t count_count = argc > 1 ? (size_t)argc - 1 : ARRAY_LENGTH(defaults);

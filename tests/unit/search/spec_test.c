@@ -60,7 +60,7 @@ static void test_everything_but_data_set_and_space_has_a_default(void **state)
     assert_true(spec->reward.exponent[OBJECTIVE_PARAMS] == -0.05);
     assert_string_equal(spec->strategy.name, "evolution");
     assert_int_equal(spec->strategy.population, 12);
-    assert_int_equal(spec->strategy.sample, 3);
+    assert_int_equal(spec->strategy.sample, 6);
     assert_int_equal(spec->candidates_max, 24);
     assert_int_equal(spec->epochs, 2);
     assert_int_equal(spec->recipe.image_size, 28);
@@ -332,12 +332,18 @@ static void test_wrong_limits_and_budgets_are_refused_where_they_are(void **stat
         {"{" BOTH ", \"strategy\": {\"name\": \"evolutoin\"}}", "/strategy/name",
          "did you mean \"evolution\""},
         {"{" BOTH ", \"strategy\": {\"name\": \"rl\"}}", "/strategy/name",
-         "evolution, grid, list, local and random"},
+         "evolution, grid, list, local, nsga2 and random"},
         {"{" BOTH ", \"strategy\": {\"population\": 1}}", "/strategy/population", "from 2"},
         {"{" BOTH ", \"strategy\": {\"population\": 8, \"sample\": 9}}", "/strategy/sample",
          "from 1 to 8"},
         {"{" BOTH ", \"strategy\": {\"name\": \"random\", \"sample\": 2}}", "/strategy/sample",
-         "evolution"},
+         "strategy \"evolution\""},
+        {"{" BOTH ", \"strategy\": {\"name\": \"nsga2\", \"sample\": 2}}", "/strategy/sample",
+         "strategy \"evolution\""},
+        {"{" BOTH ", \"strategy\": {\"name\": \"local\", \"population\": 2}}",
+         "/strategy/population", "\"evolution\" and \"nsga2\""},
+        {"{" BOTH ", \"strategy\": {\"name\": \"nsga2\", \"population\": 501}}",
+         "/strategy/population", "from 2 to 500"},
         {"{" BOTH ", \"budget\": {\"candidates\": -1}}", "/budget/candidates", "from 1 to 1000000"},
         {"{" BOTH ", \"budget\": {\"candidates\": 1000001}}", "/budget/candidates", "1000000"},
         {"{" BOTH ", \"budget\": {\"epochs\": 0}}", "/budget/epochs", "from 1"},
@@ -357,6 +363,25 @@ static void test_wrong_limits_and_budgets_are_refused_where_they_are(void **stat
     };
     for (size_t i = 0; i < ARRAY_LENGTH(cases); i++)
         assert_refused(&cases[i]);
+}
+
+static void test_default_populations_follow_the_budget(void **state)
+{
+    (void)state;
+    static const uint32_t expected[][2] = {{1, 2},    {24, 12},  {40, 20},
+                                           {200, 20}, {500, 50}, {1000000, 100}};
+    static const char *const names[] = {"evolution", "nsga2"};
+    for (size_t i = 0; i < ARRAY_LENGTH(expected) * 2; i++) {
+        char json[512];
+        snprintf(json, sizeof json,
+                 "{" BOTH ", \"strategy\": {\"name\": \"%s\"}, \"budget\": {\"candidates\": %u}}",
+                 names[i % 2], expected[i / 2][0]);
+        struct spec *spec = specs_parse(json);
+        assert_int_equal(spec->strategy.population, expected[i / 2][1]);
+        assert_int_equal(spec->strategy.sample,
+                         i % 2 == 1 ? 0 : (expected[i / 2][1] > 4 ? expected[i / 2][1] / 2 : 2));
+        spec_free(spec);
+    }
 }
 
 static void test_too_large_texts_are_refused(void **state)
@@ -535,6 +560,7 @@ int main(void)
         cmocka_unit_test(test_progressive_stages_are_read_in_each_form),
         cmocka_unit_test(test_stages_without_image_size_take_the_data_sets),
         cmocka_unit_test(test_wrong_limits_and_budgets_are_refused_where_they_are),
+        cmocka_unit_test(test_default_populations_follow_the_budget),
         cmocka_unit_test(test_too_large_texts_are_refused),
         cmocka_unit_test(test_deep_nesting_is_refused),
         cmocka_unit_test(test_infeasible_limit_names_the_nearest_value_that_works),

@@ -58,6 +58,7 @@ static void test_resolved_spec_reads_back_to_itself(void **state)
         " \"strategy\": {\"name\": \"list\", \"architectures\": [[2], [0],"
         " {\"stem\": {\"channels\": 8}, \"head\": {\"channels\": 8},"
         " \"stages\": [{\"block\": \"conv\", \"layers\": 2, \"channels\": 8}]}]}}",
+        "{" BOTH ", \"strategy\": {\"name\": \"nsga2\", \"population\": 7}}",
         "{" BOTH ", \"objectives\": [\"accuracy\", \"macs\"], \"reference\": {\"accuracy\": 0.85, "
         "\"macs\": 2e8}}",
         "{" DATA ", \"space\": {\"stem\": {\"channels\": 8}, \"head\": {\"channels\": 8},"

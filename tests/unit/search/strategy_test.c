@@ -27,7 +27,7 @@ static const char five_architectures[] =
 
 static const char preset_space[] = "{\"preset\": \"efficientnetv2-small-images\"}";
 
-static const char *const strategies[] = {"evolution", "grid", "local", "random"};
+static const char *const strategies[] = {"evolution", "grid", "local", "nsga2", "random"};
 
 static struct strategy *strategy_of(const struct spec *spec)
 {
@@ -60,6 +60,7 @@ static bool becomes_no_parent(uint64_t candidate)
 static void tell(struct strategy *strategy, const struct spec *spec, uint64_t candidate,
                  const struct encoding *encoding)
 {
+    const struct cost cost = pricing_cost(spec->pricing, encoding);
     struct observation observation = {.candidate = candidate,
                                       .usable = candidate % 7 != 3,
                                       .reward = reward_of_encoding(spec, encoding)};
@@ -67,6 +68,9 @@ static void tell(struct strategy *strategy, const struct spec *spec, uint64_t ca
         observation.reward = 1e9;
     if (candidate % 7 == 5)
         observation.reward = candidate % 2 == 0 ? NAN : INFINITY;
+    observation.measures.value[OBJECTIVE_ACCURACY] = observation.reward;
+    observation.measures.value[OBJECTIVE_STEP_TIME] = (double)cost.activation_bytes;
+    observation.measures.value[OBJECTIVE_PARAMS] = (double)cost.params;
     assert_int_equal(strategy_tell(strategy, &observation), 0);
 }
 
