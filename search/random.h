@@ -24,7 +24,8 @@ enum random_purpose {
     RANDOM_STOCHASTIC_DEPTH = 9,
     RANDOM_CROP = 16,
     RANDOM_RANDAUGMENT = 17,
-    RANDOM_MIX = 18 /* mixup and cutmix */
+    RANDOM_MIX = 18, /* mixup and cutmix */
+    RANDOM_POLICY = 40
 };
 
 enum { RANDOM_BLOCK_WORDS = 4 };

@@ -19,6 +19,7 @@ enum {
     SPEC_PRIORITY_MAX = 1000, /* and as much below 0 */
     SPEC_POPULATION_MAX = 10000,
     SPEC_RANKED_POPULATION_MAX = 500,
+    SPEC_MINIBATCH_MAX = 1000,
     STRATEGY_NAME_SIZE = 32
 };
 
@@ -26,6 +27,8 @@ struct strategy_options {
     char name[STRATEGY_NAME_SIZE];  /* one of strategy_name */
     uint32_t population;            /* evolution, nsga2 */
     uint32_t sample;                /* evolution: tournament size, at most the population */
+    double learning_rate, entropy;  /* policy */
+    uint32_t minibatch;             /* policy: results that the policy is changed by at once */
     struct encoding *architectures; /* list: in the order of their training */
     uint32_t architecture_count;
 };

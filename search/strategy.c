@@ -7,9 +7,9 @@
 #include <string.h>
 
 /* Sorted by name. */
-static const struct strategy_kind *const kinds[] = {&strategy_evolution, &strategy_grid,
-                                                    &strategy_list,      &strategy_local,
-                                                    &strategy_nsga2,     &strategy_random};
+static const struct strategy_kind *const kinds[] = {
+    &strategy_evolution, &strategy_grid,   &strategy_list,  &strategy_local,
+    &strategy_nsga2,     &strategy_policy, &strategy_random};
 
 const char *strategy_name(size_t index)
 {

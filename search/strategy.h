@@ -18,6 +18,8 @@
  *
  * "nsga2" is NSGA-II (Deb et al., 2002), one child at a time, over the spec's objectives.
  *
+ * "policy" is policy gradient (PPO) over the options of each stage, after MnasNet (Tan et al., 2019).
+ *
  * A draw that is not feasible or not new is repeated a bounded number of times; then the first feasible new architecture
  * in the order of encodings is proposed, so that a small space is searched to its last architecture. */
 #ifndef SEARCH_STRATEGY_H

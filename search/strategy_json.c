@@ -11,16 +11,16 @@
 
 enum { POPULATION_SMALL = 20, POPULATION_DEFAULT_MAX = 100 };
 
-const char *const strategy_keys[] = {"name", "population", "sample", "architectures", NULL};
+const char *const strategy_keys[] = {"name",          "population", "sample",  "architectures",
+                                     "learning_rate", "minibatch",  "entropy", NULL};
 
 /* Which strategies have which field. */
 static const struct owner {
     const char *key, *strategy;
 } owners[] = {
-    {"population", "evolution"},
-    {"population", "nsga2"},
-    {"sample", "evolution"},
-    {"architectures", "list"},
+    {"population", "evolution"}, {"population", "nsga2"},     {"sample", "evolution"},
+    {"architectures", "list"},   {"learning_rate", "policy"}, {"minibatch", "policy"},
+    {"entropy", "policy"},
 };
 
 static uint32_t clamp(uint32_t value, uint32_t min, uint32_t max)
@@ -58,6 +58,31 @@ static int nsga2_read(const struct json_reader *reader, struct spec *spec)
     options->population = population_default(spec);
     struct json_range range = {2, SPEC_RANKED_POPULATION_MAX};
     return reader ? json_read_u32(reader, "population", range, &options->population) : 0;
+}
+
+static int number_read(const struct json_reader *reader, const char *key, double max, double *value)
+{
+    int r = json_read_number(reader, key, value);
+    if (r == 0 && !(*value >= 0 && *value <= max))
+        return json_refuse(reader, key, "%s must be from 0 to %g.", key, max);
+    return r;
+}
+
+static int policy_read(const struct json_reader *reader, struct spec *spec)
+{
+    struct strategy_options *options = &spec->strategy;
+    options->learning_rate = 0.2;
+    options->entropy = 0.03;
+    options->minibatch = 10;
+    if (!reader)
+        return 0;
+    int r = number_read(reader, "learning_rate", 10, &options->learning_rate);
+    if (r == 0)
+        r = number_read(reader, "entropy", 10, &options->entropy);
+    if (r == 0)
+        r = json_read_u32(reader, "minibatch", (struct json_range){1, SPEC_MINIBATCH_MAX},
+                          &options->minibatch);
+    return r;
 }
 
 static int choices_read(const json_t *value, const char *pointer, const struct space *space,
@@ -171,6 +196,8 @@ int strategy_options_read(const struct json_reader *document, const struct json_
         return evolution_read(reader, spec);
     if (strcmp(name, "nsga2") == 0)
         return nsga2_read(reader, spec);
+    if (strcmp(name, "policy") == 0)
+        return policy_read(reader, spec);
     if (strcmp(name, "list") == 0)
         return list_read(document, reader, spec);
     return 0;
@@ -208,6 +235,10 @@ json_t *strategy_write(const struct spec *spec)
                           {"sample", whole(options->sample)});
     if (strcmp(options->name, "nsga2") == 0)
         return JSON_BUILD({"name", name}, {"population", whole(options->population)});
+    if (strcmp(options->name, "policy") == 0)
+        return JSON_BUILD({"name", name}, {"learning_rate", json_real(options->learning_rate)},
+                          {"minibatch", whole(options->minibatch)},
+                          {"entropy", json_real(options->entropy)});
     if (strcmp(options->name, "list") == 0)
         return JSON_BUILD({"name", name}, {"architectures", architectures_write(spec)});
     return JSON_BUILD({"name", name});

@@ -35,6 +35,7 @@ extern const struct strategy_kind strategy_grid;
 extern const struct strategy_kind strategy_list;
 extern const struct strategy_kind strategy_local;
 extern const struct strategy_kind strategy_nsga2;
+extern const struct strategy_kind strategy_policy;
 extern const struct strategy_kind strategy_random;
 
 #endif

@@ -166,6 +166,7 @@ int main(int argc, char **argv)
         {"efficientnetv2-b0", "grid", "", "9000000", "64"},
         {"efficientnetv2-b0", "local", "", "9000000", "64"},
         {"efficientnetv2-b0", "nsga2", "", "9000000", "64"},
+        {"efficientnetv2-b0", "policy", "", "9000000", "64"},
     };
     const char *const *counts = argc > 1 ? (const char *const *)argv + 1 : defaults;
     size_t count_count = argc > 1 ? (size_t)argc - 1 : ARRAY_LENGTH(defaults);

@@ -39,7 +39,9 @@ static const char *const corpus[] = {
     " {\"block\": \"mbconv\", \"layers\": 1, \"kernel\": 5, \"expansion\": 6}],"
     " \"channels\": 64, \"stride\": 1}]},"
     " \"objectives\": [\"macs\", \"accuracy\"], \"reference\": {\"macs\": 1e9, \"accuracy\": 0.1},"
-    " \"strategy\": {\"name\": \"random\"}, \"constraints\": {\"memory_max\": 10000000}}",
+    " \"strategy\": {\"name\": \"policy\", \"learning_rate\": 0.1, \"minibatch\": 5, \"entropy\": "
+    "0},"
+    " \"constraints\": {\"memory_max\": 10000000}}",
     "{\"dataset\": {\"name\": \"mnist\"}, \"space\": {\"stem\": {\"channels\": 8},"
     " \"head\": {\"channels\": 8}, \"stages\": [{\"block\": \"identity\"},"
     " {\"block\": [\"conv\", \"identity\"], \"channels\": [8, 16], \"stride\": [1, 2]}]},"

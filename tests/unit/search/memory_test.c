@@ -155,7 +155,7 @@ static int run_strategy(void *context)
     return r;
 }
 
-static const char *const strategies[] = {"evolution", "grid", "local", "nsga2", "random"};
+static const char *const strategies[] = {"evolution", "grid", "local", "nsga2", "policy", "random"};
 
 static struct spec *spec_with_strategy(const char *name)
 {

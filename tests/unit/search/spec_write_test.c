@@ -26,6 +26,9 @@ static void assert_specs_equal(const struct spec *a, const struct spec *b)
     assert_string_equal(a->strategy.name, b->strategy.name);
     assert_int_equal(a->strategy.population, b->strategy.population);
     assert_int_equal(a->strategy.sample, b->strategy.sample);
+    assert_true(a->strategy.learning_rate == b->strategy.learning_rate);
+    assert_true(a->strategy.entropy == b->strategy.entropy);
+    assert_int_equal(a->strategy.minibatch, b->strategy.minibatch);
     assert_int_equal(a->strategy.architecture_count, b->strategy.architecture_count);
     for (uint32_t i = 0; i < a->strategy.architecture_count; i++)
         assert_memory_equal(&a->strategy.architectures[i], &b->strategy.architectures[i],
@@ -58,6 +61,8 @@ static void test_resolved_spec_reads_back_to_itself(void **state)
         " \"strategy\": {\"name\": \"list\", \"architectures\": [[2], [0],"
         " {\"stem\": {\"channels\": 8}, \"head\": {\"channels\": 8},"
         " \"stages\": [{\"block\": \"conv\", \"layers\": 2, \"channels\": 8}]}]}}",
+        "{" BOTH ", \"strategy\": {\"name\": \"policy\", \"learning_rate\": 0.3, \"entropy\": 0.01,"
+        " \"minibatch\": 5}}",
         "{" BOTH ", \"strategy\": {\"name\": \"nsga2\", \"population\": 7}}",
         "{" BOTH ", \"objectives\": [\"accuracy\", \"macs\"], \"reference\": {\"accuracy\": 0.85, "
         "\"macs\": 2e8}}",

@@ -105,6 +105,7 @@ static void test_strategies_that_learn_find_the_optimum_sooner_than_chance(void 
         {"\"name\": \"evolution\", \"population\": 20, \"sample\": 10", 200},
         {"\"name\": \"local\"", 100},
         {"\"name\": \"nsga2\"", 150},
+        {"\"name\": \"policy\"", 200},
     };
     const uint64_t workers[] = {1, WORKERS_MAX};
     for (size_t i = 0; i < ARRAY_LENGTH(workers); i++) {

@@ -27,7 +27,7 @@ static const char five_architectures[] =
 
 static const char preset_space[] = "{\"preset\": \"efficientnetv2-small-images\"}";
 
-static const char *const strategies[] = {"evolution", "grid", "local", "nsga2", "random"};
+static const char *const strategies[] = {"evolution", "grid", "local", "nsga2", "policy", "random"};
 
 static struct strategy *strategy_of(const struct spec *spec)
 {
