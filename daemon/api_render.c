@@ -142,9 +142,9 @@ json_t *api_search_json(const struct search_view *view, bool with_spec)
 
 /* ---- candidates ---- */
 
-static json_t *timing_json(bool known, const struct step_time *step_time)
+static json_t *timing_json(bool done, const struct step_time *step_time)
 {
-    if (!known)
+    if (!done || isnan(step_time->median_s))
         return json_null();
     json_t *object = json_object();
     set(object, "median_seconds", api_number_json(step_time->median_s));
@@ -184,7 +184,8 @@ json_t *api_candidate_json(const struct candidate_view *view)
     set(object, "reward", maybe_number(done, view->reward));
     set(object, "accuracy", maybe_number(done, value[OBJECTIVE_ACCURACY]));
     set(object, "loss", maybe_number(done, value[OBJECTIVE_LOSS]));
-    set(object, "step_time", maybe_number(done, value[OBJECTIVE_STEP_TIME]));
+    const bool timed = done && !isnan(value[OBJECTIVE_STEP_TIME]);
+    set(object, "step_time", maybe_number(timed, value[OBJECTIVE_STEP_TIME]));
     set(object, "params", unsigned_json(view->cost.params));
     set(object, "macs", unsigned_json(view->cost.macs));
     set(object, "memory", unsigned_json(view->cost.activation_bytes));

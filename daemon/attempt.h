@@ -91,7 +91,7 @@ struct report {
         checkpoint; /* the attempt's newest whose file is here; repeating it is harmless */
 };
 
-struct step_time {
+struct step_time { /* NaN where none was measured */
     double median_s;
     double spread_s; /* median absolute deviation of the blocks */
     uint32_t blocks;

@@ -137,6 +137,9 @@ static double value_of(const struct search *search, uint64_t number,
         return candidate->reward;
     struct measures measures = candidate_measures(candidate),
                     baseline = spec_baseline_measures(search->spec);
+    if (query->reward->exponent[OBJECTIVE_STEP_TIME] != 0 &&
+        isnan(measures.value[OBJECTIVE_STEP_TIME]))
+        return NAN;
     return reward_of(query->reward, &measures, &baseline);
 }
 

@@ -362,15 +362,24 @@ static void turn_into(struct result *result, enum outcome outcome, const char *m
     snprintf(result->message, sizeof(result->message), "%s", message);
 }
 
-/* What a DONE result must have to be stored as one: all that the objectives and the reward are made of. */
-static void check_done(struct result *result)
+static const struct step_time not_measured = {.median_s = NAN, .spread_s = NAN, .baseline_s = NAN};
+
+/* What a DONE result must have to be stored as one: all that the objectives and the reward are made of. `search` is NULL where
+ * the attempt is not running. */
+static void check_done(const struct search *search, struct result *result)
 {
+    const struct step_time *time = &result->step_time;
+    const bool timed = is_positive(time->median_s) && is_positive(time->baseline_s);
     if (!isfinite(result->accuracy) || !isfinite(result->loss))
         turn_into(result, OUTCOME_DIVERGED, "the accuracy or the loss is not a number");
     else if (result->accuracy < 0 || result->accuracy > 1)
         turn_into(result, OUTCOME_FAILED, "the accuracy is not between 0 and 1");
-    else if (!is_positive(result->step_time.median_s) || !is_positive(result->step_time.baseline_s))
-        turn_into(result, OUTCOME_FAILED, "the result came without a step time");
+    else if (!timed && (!search || search_needs_step_time(search)))
+        turn_into(result, OUTCOME_FAILED,
+                  "the result came without a step time, which the search's objectives or reward "
+                  "are made of");
+    else if (!timed)
+        result->step_time = not_measured;
 }
 
 static double not_negative(double value)
@@ -383,11 +392,11 @@ static uint64_t storable(uint64_t value)
     return value > INT64_MAX ? INT64_MAX : value;
 }
 
-static struct result checked(const struct result *result)
+static struct result checked(const struct search *search, const struct result *result)
 {
     struct result checked = *result;
     if (checked.outcome == OUTCOME_DONE)
-        check_done(&checked);
+        check_done(search, &checked);
     checked.seconds = not_negative(checked.seconds);
     checked.first_step_s = not_negative(checked.first_step_s);
     checked.images = storable(checked.images);
@@ -433,6 +442,20 @@ static int take_result(struct coordinator *coordinator, const struct effect *eff
     return r < 0 ? r : effect->cause == CAUSE_KEPT ? RESULT_KEPT : 0;
 }
 
+/* The search that the worker's attempt belongs to; NULL where it does not run. */
+static const struct search *running_search(const struct coordinator *coordinator, uint32_t handle,
+                                           uint64_t attempt)
+{
+    struct job job;
+    uint64_t search;
+    const struct worker *worker = &coordinator->workers.items[handle];
+    for (uint32_t i = 0; i < worker->slot_capacity; i++)
+        if (scheduler_find_slot(coordinator->scheduler, handle, i, &search, &job) &&
+            job.attempt == attempt)
+            return coordinator_find_search(coordinator, search);
+    return NULL;
+}
+
 int coordinator_result(struct coordinator *coordinator, const char *name, uint64_t attempt,
                        uint64_t epoch, const struct result *result)
 {
@@ -443,7 +466,7 @@ int coordinator_result(struct coordinator *coordinator, const char *name, uint64
         return handle;
     if (result->outcome < OUTCOME_DONE || result->outcome > OUTCOME_RETURNED)
         return -EINVAL;
-    struct result taken = checked(result);
+    struct result taken = checked(running_search(coordinator, (uint32_t)handle, attempt), result);
     struct scheduler_event event = {.kind = SCHEDULER_RESULT,
                                     .worker = (uint32_t)handle,
                                     .attempt = attempt,

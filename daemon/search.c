@@ -396,18 +396,31 @@ static void count_result(struct search *search, const struct result_row *row)
     note_best(search, row->candidate);
 }
 
-static bool is_complete(const struct result_row *row)
+bool search_needs_step_time(const struct search *search)
 {
-    double relative = row->step_time.median_s / row->step_time.baseline_s;
-    return row->outcome != OUTCOME_DONE || (isfinite(row->accuracy) && isfinite(row->loss) &&
-                                            isfinite(relative) && isfinite(row->reward));
+    const struct spec *spec = search->spec;
+    bool needed = !spec || spec->reward.exponent[OBJECTIVE_STEP_TIME] != 0;
+    for (size_t i = 0; spec && i < spec->objective_count; i++)
+        needed = needed || spec->objectives[i] == OBJECTIVE_STEP_TIME;
+    return needed;
+}
+
+static bool is_complete(const struct search *search, const struct result_row *row)
+{
+    const struct step_time *time = &row->step_time;
+    const bool absent = isnan(time->median_s) && isnan(time->baseline_s);
+    if (row->outcome != OUTCOME_DONE)
+        return true;
+    if (absent ? search_needs_step_time(search) : !isfinite(time->median_s / time->baseline_s))
+        return false;
+    return isfinite(row->accuracy) && isfinite(row->loss) && isfinite(row->reward);
 }
 
 /* Results are restored by candidate, so their places in the order of acceptance come in any order. */
 int search_restore_result(struct search *search, const struct result_row *row)
 {
     if (row->candidate >= search->count ||
-        search->candidates[row->candidate].outcome != OUTCOME_NONE || !is_complete(row))
+        search->candidates[row->candidate].outcome != OUTCOME_NONE || !is_complete(search, row))
         return -EINVAL;
     if (row->position == RESULT_NOT_COUNTED)
         return search->state == SEARCH_CANCELLED ? 0 : -EINVAL;

@@ -20,9 +20,9 @@ struct candidate {
     uint64_t seen, parent;
     int64_t created_us, finished_us;
     enum candidate_state state;
-    enum outcome outcome; /* of the accepted result */
-    uint32_t attempts;    /* that the accepted result took */
-    struct step_time step_time;
+    enum outcome outcome;          /* of the accepted result */
+    uint32_t attempts;             /* that the accepted result took */
+    struct step_time step_time;    /* NaN where none was measured */
     double accuracy, loss, reward; /* DONE only */
 };
 
@@ -72,6 +72,9 @@ void search_free(struct search *search);
 /* Lets go of what only a readable search has. */
 void search_fail(struct search *search, const char *problem);
 bool search_is_final(const struct search *search); /* DONE, CANCELLED or FAILED */
+
+/* True where an objective or the reward is made of step times, so that a result must have one. */
+bool search_needs_step_time(const struct search *search);
 
 /* True where its spec names the data set; of a FAILED one, where its text may. */
 bool search_names_dataset(const struct search *search, const char *name);

@@ -36,9 +36,12 @@ static int feed(struct search *search, struct front *front)
         if (candidate->state != CANDIDATE_DONE)
             continue;
         struct pareto_point point = {.candidate = number};
-        for (size_t i = 0; i < front->objective_count; i++)
+        bool measured = true; /* a step time may be missing */
+        for (size_t i = 0; i < front->objective_count; i++) {
             point.value[i] = candidate_objective(candidate, front->objectives[i]);
-        int r = pareto_add(front->pareto, &point);
+            measured = measured && !isnan(point.value[i]);
+        }
+        int r = measured ? pareto_add(front->pareto, &point) : 0;
         if (r < 0)
             return r;
     }

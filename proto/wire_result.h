@@ -40,7 +40,7 @@ struct wire_result {
     enum wire_outcome outcome;
     double accuracy;                 /* on the held-out images; 0 unless DONE */
     double loss;                     /* on the held-out images; 0 unless DONE */
-    struct wire_step_time step_time; /* all 0 unless DONE */
+    struct wire_step_time step_time; /* all 0 unless DONE; then, too, where none was measured */
     double seconds;                  /* wall time of the attempt */
     double first_step_s;             /* from receiving the task to the end of the first step */
     uint64_t images;                 /* trained on, all epochs */

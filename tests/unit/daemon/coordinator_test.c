@@ -194,6 +194,29 @@ static void test_done_without_its_figures_is_not_done(void **state)
     }
 }
 
+/* Neither the objectives nor the reward of this search are made of step times. */
+static void test_step_time_may_be_missing_where_nothing_is_made_of_it(void **state)
+{
+    struct rig *rig = *state;
+    uint64_t search = rig_submit(
+        rig, "{\"dataset\": {\"name\": \"fashion-mnist\"}, \"space\": {\"preset\": "
+             "\"efficientnetv2-small-images\"}, \"objectives\": [\"accuracy\", \"params\"], "
+             "\"reward\": {\"params\": -0.05}, \"budget\": {\"candidates\": 2}}");
+    assert_int_equal(rig_register(rig, "w", 1), 0);
+    struct task task = lease(rig, "w", 0);
+    struct result result = done(0.5);
+    result.step_time = (struct step_time){.blocks = 3};
+    assert_int_equal(deliver(rig, "w", &task, &result), 0);
+    for (int i = 0; i < 2; i++) {
+        struct candidate_view view = candidate_view(rig, search, 0);
+        assert_int_equal(view.state, CANDIDATE_DONE);
+        assert_true(isnan(view.step_time.median_s) && isnan(view.step_time.baseline_s));
+        assert_true(isnan(view.measures.value[OBJECTIVE_STEP_TIME]));
+        assert_true(isfinite(view.reward) && view.reward > 0);
+        restart(rig);
+    }
+}
+
 /* ---- answers to workers ---- */
 
 static void test_same_result_again_gets_the_same_answer(void **state)
@@ -467,6 +490,7 @@ int main(void)
         TEST(test_events_are_pending_until_the_commit),
         TEST(test_exhausted_space_ends_the_search),
         TEST(test_done_without_its_figures_is_not_done),
+        TEST(test_step_time_may_be_missing_where_nothing_is_made_of_it),
         TEST(test_same_result_again_gets_the_same_answer),
         TEST(test_result_after_the_lease_ran_out_is_stale),
         TEST(test_unknown_worker_is_told_to_register),

@@ -109,6 +109,17 @@ static void test_wrong_fields_are_refused(void **state)
     refused(&message, -EINVAL, "/result/step_time/baseline_s");
 }
 
+static void test_a_result_may_have_no_step_time(void **state)
+{
+    (void)state;
+    struct error error = {.pointer = ""};
+    struct trainer_message received, message = {.kind = TRAINER_RESULT, .result = sample_result()};
+    message.result.step_time = (struct wire_step_time){.blocks = 0};
+    assert_int_equal(send(&message, &received, &error), 0);
+    assert_true(received.result.step_time.median_s == 0);
+    assert_true(received.result.step_time.baseline_s == 0);
+}
+
 static void test_values_that_are_not_finite_are_told_apart(void **state)
 {
     (void)state;
@@ -199,6 +210,7 @@ int main(void)
         cmocka_unit_test(test_progress_epoch_and_result_arrive_as_they_were_sent),
         cmocka_unit_test(test_the_bytes_are_those_of_the_documentation),
         cmocka_unit_test(test_wrong_fields_are_refused),
+        cmocka_unit_test(test_a_result_may_have_no_step_time),
         cmocka_unit_test(test_values_that_are_not_finite_are_told_apart),
         cmocka_unit_test(test_a_message_of_no_kind_is_refused),
         cmocka_unit_test(test_a_trainer_hands_a_task_back_with_a_checkpoint),
