@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/exec_dataset.h"
+
 const char *agent_options_usage(void)
 {
     return "usage: archscout-worker --server URL [OPTION...]\n"
@@ -32,7 +34,16 @@ const char *agent_options_usage(void)
            "  --trainer PROGRAM         a program that speaks the frames of "
            "docs/trainer-protocol.md;\n"
            "                            default: archscout-trainer beside this program\n"
-           "  --data DIR                where the trainer finds its data sets\n"
+           "  --exec COMMAND            a command for /bin/sh that trains a candidate: JSON on "
+           "standard input,\n"
+           "                            metrics as JSON lines on standard output "
+           "(docs/exec-trainer.md)\n"
+           "  --exec-dataset DATASET    a data set that COMMAND can train on; repeat it for more. "
+           "A "
+           "well-known\n"
+           "                            name (cifar10, fashion-mnist, ...), or\n"
+           "                            NAME:SIZExSIZExCHANNELS:CLASSES:TRAIN[:TEST]\n"
+           "  --data DIR                where the trainer finds its data sets; COMMAND is told\n"
            "  --work DIR                where checkpoints are kept while a task runs; default\n"
            "                            $XDG_CACHE_HOME/archscout/work, else "
            "~/.cache/archscout/work\n"
@@ -72,6 +83,8 @@ enum option_key {
     OPTION_SLOTS,
     OPTION_DEVICE,
     OPTION_TRAINER,
+    OPTION_EXEC,
+    OPTION_EXEC_DATASET,
     OPTION_DATA,
     OPTION_WORK,
     OPTION_NAME,
@@ -89,6 +102,8 @@ static const struct option long_options[] = {
     {"slots", required_argument, NULL, OPTION_SLOTS},
     {"device", required_argument, NULL, OPTION_DEVICE},
     {"trainer", required_argument, NULL, OPTION_TRAINER},
+    {"exec", required_argument, NULL, OPTION_EXEC},
+    {"exec-dataset", required_argument, NULL, OPTION_EXEC_DATASET},
     {"data", required_argument, NULL, OPTION_DATA},
     {"work", required_argument, NULL, OPTION_WORK},
     {"name", required_argument, NULL, OPTION_NAME},
@@ -144,7 +159,7 @@ bool agent_options_ask(const struct agent_options *options)
 {
     const bool cpu = strcmp(options->device, "cpu") == 0;
     const bool all = strcmp(options->device, "cuda") == 0;
-    return all || (!cpu && !options->trainer);
+    return all || (!cpu && !options->trainer && !options->exec);
 }
 
 void agent_options_use(struct agent_options *options, const struct agent_devices *devices)
@@ -176,10 +191,48 @@ static int read_name(const char *text, char ret_name[WIRE_WORKER_SIZE], struct e
     return 0;
 }
 
+static int read_exec_dataset(const char *text, struct agent_options *options, struct error *error)
+{
+    struct dataset dataset, before;
+    if (options->exec_dataset_count == WIRE_DATASETS_MAX)
+        return error_set(error, -EINVAL, "", "--exec-dataset may be given %d times",
+                         WIRE_DATASETS_MAX);
+    int code = exec_dataset_read(text, &dataset, error);
+    for (uint32_t i = 0; i < options->exec_dataset_count && code == 0; i++) {
+        code = exec_dataset_read(options->exec_datasets[i], &before, error);
+        if (code == 0 && strcmp(before.name, dataset.name) == 0)
+            return error_set(error, -EINVAL, "", "--exec-dataset names %.64s twice", dataset.name);
+    }
+    if (code == 0)
+        options->exec_datasets[options->exec_dataset_count++] = text;
+    return code;
+}
+
+/* The options that say who trains. Positive: it is another one. */
+static int read_trainer_option(int key, const char *value, struct agent_options *options,
+                               struct error *error)
+{
+    switch (key) {
+    case OPTION_TRAINER:
+        options->trainer = value;
+        return 0;
+    case OPTION_EXEC:
+        options->exec = value;
+        return value[0] ? 0 : error_set(error, -EINVAL, "", "--exec needs a command");
+    case OPTION_EXEC_DATASET:
+        return read_exec_dataset(value, options, error);
+    default:
+        return 1;
+    }
+}
+
 /* `word` is what stands on the command line, `value` the option's value. */
 static int read_option(int key, const char *word, const char *value, struct agent_options *options,
                        struct error *error)
 {
+    int code = read_trainer_option(key, value, options, error);
+    if (code <= 0)
+        return code;
     switch (key) {
     case OPTION_SERVER:
         options->server = value;
@@ -189,9 +242,6 @@ static int read_option(int key, const char *word, const char *value, struct agen
         return read_number(value, "--slots", WIRE_SLOTS_MAX, &options->slots, error);
     case OPTION_DEVICE:
         return read_device(value, &options->device, error);
-    case OPTION_TRAINER:
-        options->trainer = value;
-        return 0;
     case OPTION_DATA:
         options->data = value;
         return 0;
@@ -227,6 +277,18 @@ static int read_option(int key, const char *word, const char *value, struct agen
     }
 }
 
+static int check_exec(const struct agent_options *options, struct error *error)
+{
+    if (options->exec && options->trainer)
+        return error_set(error, -EINVAL, "", "--exec and --trainer exclude each other");
+    if (options->exec && options->exec_dataset_count == 0)
+        return error_set(error, -EINVAL, "",
+                         "--exec needs --exec-dataset: which data sets the command can train on");
+    if (!options->exec && options->exec_dataset_count > 0)
+        return error_set(error, -EINVAL, "", "--exec-dataset needs --exec");
+    return 0;
+}
+
 static int complete(struct agent_options *options, uint32_t core_count, struct error *error)
 {
     bool cpu = strcmp(options->device, "cpu") == 0;
@@ -238,7 +300,7 @@ static int complete(struct agent_options *options, uint32_t core_count, struct e
         options->slots = cpu ? core_count : 1;
     if (options->slots > WIRE_SLOTS_MAX)
         options->slots = WIRE_SLOTS_MAX;
-    return 0;
+    return check_exec(options, error);
 }
 
 int agent_options_parse(int argc, char *const *argv, uint32_t core_count,

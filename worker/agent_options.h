@@ -32,12 +32,15 @@ struct agent_options {
     const char *device;           /* "cpu", "cuda", "cuda:N" or "cuda:GPU-UUID" */
     struct agent_devices devices; /* that one, until agent_options_use says which it means */
     const char *trainer;          /* NULL: archscout-trainer beside this program */
-    const char *data;             /* NULL: the trainer's own default */
-    const char *work;             /* directory for checkpoints; NULL: agent_files_root */
-    char name[WIRE_WORKER_SIZE];  /* "" where not given */
-    uint32_t stall_seconds;       /* without a step, after the first */
-    uint32_t first_step_seconds;  /* before the hello, and from a task to its first step */
-    uint32_t drain_seconds;       /* that a killed trainer has to be gone */
+    const char *exec;             /* a command that trains; NULL: a trainer does */
+    uint32_t exec_dataset_count;  /* at least 1 with `exec` */
+    const char *exec_datasets[WIRE_DATASETS_MAX]; /* as exec_dataset_read takes them */
+    const char *data;                             /* NULL: the trainer's own default */
+    const char *work;            /* directory for checkpoints; NULL: agent_files_root */
+    char name[WIRE_WORKER_SIZE]; /* "" where not given */
+    uint32_t stall_seconds;      /* without a step, after the first */
+    uint32_t first_step_seconds; /* before the hello, and from a task to its first step */
+    uint32_t drain_seconds;      /* that a killed trainer has to be gone */
     bool exit_with_parent;
     enum log_level log_level;
 };

@@ -42,9 +42,12 @@ void agent_process_start(struct agent_process *agent, int port, const char *trai
 {
     char server[64];
     snprintf(server, sizeof server, "http://127.0.0.1:%d", port);
-    const char *all[AGENT_ARGUMENTS_MAX] = {AGENT_PROGRAM, "--server", server, "--trainer",
-                                            trainer};
-    size_t count = 5;
+    const char *all[AGENT_ARGUMENTS_MAX] = {AGENT_PROGRAM, "--server", server};
+    size_t count = 3;
+    if (trainer) {
+        all[count++] = "--trainer";
+        all[count++] = trainer;
+    }
     for (size_t i = 0; arguments && arguments[i]; i++) {
         assert_true(count < AGENT_ARGUMENTS_MAX - 1);
         all[count++] = arguments[i];

@@ -13,7 +13,7 @@ struct agent_process {
     char log_path[PATH_MAX];
 };
 
-/* Starts it with --server http://127.0.0.1:PORT, --trainer TRAINER and the NULL-terminated `arguments`, with FAKE_TRAINER set
+/* Starts it with --server http://127.0.0.1:PORT, --trainer TRAINER (NULL: without) and the NULL-terminated `arguments`, with FAKE_TRAINER set
  * to `behaviour`. It ends with the test program. */
 void agent_process_start(struct agent_process *agent, int port, const char *trainer,
                          const char *behaviour, const char *const *arguments);

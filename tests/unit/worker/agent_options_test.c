@@ -156,6 +156,47 @@ static void test_wrong_arguments_are_refused_by_name(void **state)
     }
 }
 
+static void test_a_command_is_read_with_its_data_sets(void **state)
+{
+    (void)state;
+    struct agent_options options;
+    struct error error;
+    assert_int_equal(PARSE("--server=u", "--exec", "python3 train.py", "--exec-dataset=cifar10",
+                           "--exec-dataset", "flowers:64x64x3:5:3670", "--device=cuda:0"),
+                     0);
+    assert_string_equal(options.exec, "python3 train.py");
+    assert_int_equal(options.exec_dataset_count, 2);
+    assert_string_equal(options.exec_datasets[0], "cifar10");
+    assert_string_equal(options.exec_datasets[1], "flowers:64x64x3:5:3670");
+    assert_false(agent_options_ask(&options));
+    assert_int_equal(PARSE("--server=u"), 0);
+    assert_null(options.exec);
+}
+
+static void test_commands_without_sense_are_refused(void **state)
+{
+    static const struct {
+        const char *arguments[3];
+        const char *message;
+    } rows[] = {
+        {{"--exec=true", NULL}, "--exec needs --exec-dataset"},
+        {{"--exec-dataset=mnist", NULL}, "--exec-dataset needs --exec"},
+        {{"--exec=", "--exec-dataset=mnist", NULL}, "--exec needs a command"},
+        {{"--exec=true", "--trainer=/t", "--exec-dataset=mnist"}, "exclude each other"},
+        {{"--exec=true", "--exec-dataset=mnist", "--exec-dataset=mnist:8x8x1:2:10"}, "twice"},
+        {{"--exec=true", "--exec-dataset=flowers", NULL}, "no data set \"flowers\""},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+        struct agent_options options;
+        struct error error;
+        assert_int_equal(
+            PARSE("--server=u", rows[i].arguments[0], rows[i].arguments[1], rows[i].arguments[2]),
+            -EINVAL);
+        assert_non_null(strstr(error.message, rows[i].message));
+    }
+}
+
 static void test_the_server_is_required(void **state)
 {
     (void)state;
@@ -183,6 +224,8 @@ int main(void)
         cmocka_unit_test(test_the_trainer_is_asked_for_gpus_unless_it_is_told_which),
         cmocka_unit_test(test_slots_go_round_the_gpus),
         cmocka_unit_test(test_wrong_arguments_are_refused_by_name),
+        cmocka_unit_test(test_a_command_is_read_with_its_data_sets),
+        cmocka_unit_test(test_commands_without_sense_are_refused),
         cmocka_unit_test(test_the_server_is_required),
         cmocka_unit_test(test_help_and_version_need_nothing_else),
     };
