@@ -11,7 +11,24 @@
 
 #include <cmocka.h>
 
-enum { CANDIDATES = 30, PARALLEL_MAX = 4, SPEC_SIZE = 2048, SEEDS = 25, SLOTS_MAX = 4 };
+enum {
+    CANDIDATES = 30,
+    PARALLEL_MAX = 4,
+    SPEC_SIZE = 2048,
+    SEEDS = 25,
+    SEEDS_EACH = 4,
+    SLOTS_MAX = 4
+};
+
+/* All but the list, which learns nothing and has no seed; small enough to learn within a run. */
+static const char *const strategies[] = {
+    "\"name\": \"evolution\", \"population\": 4, \"sample\": 2",
+    "\"name\": \"local\"",
+    "\"name\": \"nsga2\", \"population\": 4",
+    "\"name\": \"policy\", \"minibatch\": 3",
+    "\"name\": \"grid\"",
+    "\"name\": \"random\""};
+enum { STRATEGIES_LEARNING = 4 };
 
 struct trajectory {
     uint64_t hash[CANDIDATES], seen[CANDIDATES], parent[CANDIDATES];
@@ -25,6 +42,7 @@ struct course {
     uint32_t workers;
     bool restarts;
     bool deterministic;
+    const char *strategy; /* NULL: evolution */
 };
 
 struct runner {
@@ -115,9 +133,10 @@ static struct trajectory run(struct course course)
     rig_init(&runner->rig);
     assert_int_equal(rig_start(&runner->rig), 0);
     rig_begin(&runner->rig, 0);
-    char text[SPEC_SIZE], extra[64];
-    snprintf(extra, sizeof(extra), ", \"seed\": %u, \"deterministic\": %s", (unsigned)course.seed,
-             course.deterministic ? "true" : "false");
+    char text[SPEC_SIZE], extra[256];
+    snprintf(extra, sizeof(extra), ", \"seed\": %u, \"deterministic\": %s, \"strategy\": {%s}",
+             (unsigned)course.seed, course.deterministic ? "true" : "false",
+             course.strategy ? course.strategy : strategies[0]);
     rig_spec(text, sizeof(text), CANDIDATES, PARALLEL_MAX, extra);
     runner->search = rig_submit(&runner->rig, text);
     register_all(runner);
@@ -141,7 +160,8 @@ static void assert_same(const struct trajectory *a, const struct trajectory *b,
     for (uint64_t i = 0; i < CANDIDATES; i++)
         if (a->hash[i] != b->hash[i] || a->seen[i] != b->seen[i] || a->parent[i] != b->parent[i] ||
             a->state[i] != b->state[i])
-            fail_msg("seed %u: candidate %u differs with %u workers%s", (unsigned)course->seed,
+            fail_msg("%s, seed %u: candidate %u differs with %u workers%s",
+                     course->strategy ? course->strategy : strategies[0], (unsigned)course->seed,
                      (unsigned)i, course->workers, course->restarts ? " and restarts" : "");
 }
 
@@ -183,15 +203,33 @@ static void test_restarts_do_not_change_a_free_search(void **state)
     }
 }
 
-/* The comparisons above would hold for any strategy that ignores what it is told. */
-static void test_evolution_depends_on_what_it_has_seen(void **state)
+static void test_no_strategy_is_changed_by_workers_or_restarts(void **state)
 {
     (void)state;
-    struct course course = {.seed = 5, .workers = 1};
-    struct trajectory free_course = run(course);
-    course.deterministic = true;
-    struct trajectory windowed = run(course);
-    assert_memory_not_equal(free_course.hash, windowed.hash, sizeof(windowed.hash));
+    for (uint64_t i = 0; i < SEEDS_EACH * ARRAY_LENGTH(strategies); i++) {
+        struct course course = {.seed = 1 + i / ARRAY_LENGTH(strategies),
+                                .workers = 1,
+                                .deterministic = true,
+                                .strategy = strategies[i % ARRAY_LENGTH(strategies)]};
+        struct trajectory alone = run(course);
+        course.workers = SLOTS_MAX;
+        course.restarts = true;
+        struct trajectory other = run(course);
+        assert_same(&alone, &other, &course);
+    }
+}
+
+/* The comparisons above would hold for any strategy that ignores what it is told. */
+static void test_strategies_that_learn_depend_on_what_they_have_seen(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < STRATEGIES_LEARNING; i++) {
+        struct course course = {.seed = 5, .workers = 1, .strategy = strategies[i]};
+        struct trajectory free_course = run(course);
+        course.deterministic = true;
+        struct trajectory windowed = run(course);
+        assert_memory_not_equal(free_course.hash, windowed.hash, sizeof(windowed.hash));
+    }
 }
 
 int main(void)
@@ -201,7 +239,8 @@ int main(void)
             test_deterministic_search_is_the_same_with_any_number_of_workers_and_restarts),
         cmocka_unit_test(test_deterministic_proposal_has_seen_exactly_its_window),
         cmocka_unit_test(test_restarts_do_not_change_a_free_search),
-        cmocka_unit_test(test_evolution_depends_on_what_it_has_seen),
+        cmocka_unit_test(test_no_strategy_is_changed_by_workers_or_restarts),
+        cmocka_unit_test(test_strategies_that_learn_depend_on_what_they_have_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -129,8 +129,10 @@ void rig_spec(char *text, size_t size, uint32_t candidates, uint32_t parallel_ma
         " \"stride\": 2},"
         "{\"block\": [\"mbconv\", \"conv\", \"identity\"], \"layers\": [1, 2], \"channels\": 24, "
         "\"stride\": 2}]},"
-        " \"strategy\": {\"name\": \"evolution\", \"population\": 4, \"sample\": 2},"
-        " \"budget\": {\"candidates\": %u, \"epochs\": 2}, \"parallel_max\": %u%s}",
+        " %s\"budget\": {\"candidates\": %u, \"epochs\": 2}, \"parallel_max\": %u%s}",
+        strstr(extra, "\"strategy\"")
+            ? ""
+            : "\"strategy\": {\"name\": \"evolution\", \"population\": 4, \"sample\": 2}, ",
         candidates, parallel_max, extra);
     must(length > 0 && (size_t)length < size, "the spec does not fit");
 }

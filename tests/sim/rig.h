@@ -33,7 +33,8 @@ void rig_lose_power(struct rig *rig, uint64_t seed);
 void rig_begin(struct rig *rig, uint64_t passed_ms);
 int rig_commit(struct rig *rig) MUST_USE;
 
-/* A spec over a small space (864 encodings) on fashion-mnist. `extra` is spliced in: ", \"key\": value". */
+/* A spec over a small space (864 encodings) on fashion-mnist. `extra` is spliced in: ", \"key\": value". The
+ * strategy is evolution unless it is among them. */
 void rig_spec(char *text, size_t size, uint32_t candidates, uint32_t parallel_max,
               const char *extra);
 /* Must succeed. */
