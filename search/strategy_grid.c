@@ -27,10 +27,10 @@ static unsigned __int128 common_factor(unsigned __int128 a, unsigned __int128 b)
 }
 
 /* How far the multiples of a fraction stay from whole numbers, against how many there are: 0 bad, below 0.5 good. */
-static double fraction_spread(double fraction, double denominators)
+static double fraction_spread(double fraction, uint32_t denominators)
 {
     double least = 1;
-    for (double multiple = 1; multiple <= denominators; multiple++) {
+    for (uint32_t multiple = 1; multiple <= denominators; multiple++) {
         double distance = fabs(multiple * fraction - round(multiple * fraction));
         least = fmin(least, multiple * distance);
     }
@@ -48,8 +48,7 @@ static double step_spread(const struct space *space, unsigned __int128 step)
         if (options == 1)
             continue;
         double fraction = (double)(step % period) / (double)period;
-        double denominators =
-            period > DENOMINATORS_MAX ? DENOMINATORS_MAX : (double)(uint32_t)period - 1;
+        uint32_t denominators = period > DENOMINATORS_MAX ? DENOMINATORS_MAX : (uint32_t)period - 1;
         least = fmin(least, fraction_spread(fraction, denominators));
     }
     return least;
