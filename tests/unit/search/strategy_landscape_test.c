@@ -38,8 +38,8 @@ static double landscape_best(uint64_t seed)
     struct encoding encoding = {{0}};
     for (uint32_t i = 0; i < STAGES; i++) {
         struct encoding tried = encoding;
-        for (uint16_t option = 0; option < OPTIONS; option++) {
-            tried.choices[i] = option;
+        for (uint32_t option = 0; option < OPTIONS; option++) {
+            tried.choices[i] = (uint16_t)option;
             if (landscape(seed, &tried) > landscape(seed, &encoding))
                 encoding = tried;
         }
