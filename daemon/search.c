@@ -1,5 +1,7 @@
 #include "daemon/search.h"
 
+#include "search/window.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
@@ -204,16 +206,10 @@ void search_finish(struct search *search, int64_t wall_us)
 
 /* ---- the strategy ---- */
 
-/* The candidate whose observation is told as number `index`: in candidate order where the search is deterministic. */
-static uint64_t observed_at(const struct search *search, uint64_t index)
-{
-    return search->spec->deterministic ? index : search->accepted[index];
-}
-
 static int tell_up_to(struct search *search, uint64_t target)
 {
     while (search->told < target) {
-        uint64_t number = observed_at(search, search->told);
+        uint64_t number = window_candidate(search->spec, search->accepted, search->told);
         const struct candidate *candidate = &search->candidates[number];
         struct observation observation = {.candidate = number,
                                           .usable = candidate->state == CANDIDATE_DONE};
@@ -227,15 +223,6 @@ static int tell_up_to(struct search *search, uint64_t target)
         search->told++;
     }
     return 0;
-}
-
-/* What candidate k's proposal sees: a deterministic one the candidates up to k - parallel_max, whatever else is known. */
-static uint64_t observations_for(const struct search *search, uint64_t k)
-{
-    uint64_t parallel_max = search->spec->parallel_max;
-    if (!search->spec->deterministic)
-        return search->accepted_count;
-    return k < parallel_max ? 0 : k - parallel_max + 1;
 }
 
 static bool can_be_told(const struct search *search, uint64_t target)
@@ -271,7 +258,7 @@ int search_replay(struct search *search)
 int search_propose(struct search *search, int64_t wall_us, struct candidate_row *ret_row)
 {
     uint64_t k = search->count;
-    uint64_t target = observations_for(search, k);
+    uint64_t target = window_size(search->spec, k, search->accepted_count);
     assert(search->strategy && k < search->spec->candidates_max && can_be_told(search, target));
     int r = reserve_candidate(search);
     if (r == 0)

@@ -4,9 +4,6 @@
 #include <errno.h>
 #include <math.h>
 
-/* Where the spec sets no limit, the reference is this many times the baseline: what is worse adds no volume. */
-static const double REFERENCE_FACTOR = 4;
-
 static bool is_over(const struct front *front, const enum objective *objectives, size_t count)
 {
     return front->pareto && front->objective_count == count &&
@@ -69,31 +66,9 @@ int search_front(struct search *search, const enum objective *objectives, size_t
     return 0;
 }
 
-static double reference_of(const struct search *search, enum objective objective)
-{
-    const struct constraints *limits = &search->spec->constraints;
-    if (search->spec->has_reference && spec_has_objective(search->spec, objective))
-        return search->spec->reference.value[objective];
-    double baseline = spec_baseline_measures(search->spec).value[objective];
-    switch (objective) {
-    case OBJECTIVE_ACCURACY:
-        return 0;
-    case OBJECTIVE_LOSS:
-        return log(search->spec->dataset.classes); /* of guessing */
-    case OBJECTIVE_PARAMS:
-        return limits->params_max ? (double)limits->params_max : REFERENCE_FACTOR * baseline;
-    case OBJECTIVE_MACS:
-        return limits->macs_max ? (double)limits->macs_max : REFERENCE_FACTOR * baseline;
-    case OBJECTIVE_MEMORY:
-        return limits->memory_max ? (double)limits->memory_max : REFERENCE_FACTOR * baseline;
-    default:
-        return REFERENCE_FACTOR * baseline;
-    }
-}
-
 void search_reference(const struct search *search, const struct front *front,
                       double ret_reference[PARETO_OBJECTIVES_MAX])
 {
     for (size_t i = 0; i < front->objective_count; i++)
-        ret_reference[i] = reference_of(search, front->objectives[i]);
+        ret_reference[i] = spec_reference(search->spec, front->objectives[i]);
 }

@@ -1,6 +1,10 @@
 #include "search/spec.h"
 
+#include <math.h>
 #include <stdlib.h>
+
+/* Where the spec sets no limit, the reference is this many times the baseline: what is worse adds no volume. */
+static const double REFERENCE_FACTOR = 4;
 
 void spec_free(struct spec *spec)
 {
@@ -37,4 +41,26 @@ struct measures spec_baseline_measures(const struct spec *spec)
     measures.value[OBJECTIVE_MEMORY] = (double)spec->baseline_cost.activation_bytes;
     measures.value[OBJECTIVE_LOSS] = 1;
     return measures;
+}
+
+double spec_reference(const struct spec *spec, enum objective objective)
+{
+    const struct constraints *limits = &spec->constraints;
+    if (spec->has_reference && spec_has_objective(spec, objective))
+        return spec->reference.value[objective];
+    double baseline = spec_baseline_measures(spec).value[objective];
+    switch (objective) {
+    case OBJECTIVE_ACCURACY:
+        return 0;
+    case OBJECTIVE_LOSS:
+        return log(spec->dataset.classes); /* of guessing */
+    case OBJECTIVE_PARAMS:
+        return limits->params_max ? (double)limits->params_max : REFERENCE_FACTOR * baseline;
+    case OBJECTIVE_MACS:
+        return limits->macs_max ? (double)limits->macs_max : REFERENCE_FACTOR * baseline;
+    case OBJECTIVE_MEMORY:
+        return limits->memory_max ? (double)limits->memory_max : REFERENCE_FACTOR * baseline;
+    default:
+        return REFERENCE_FACTOR * baseline;
+    }
 }

@@ -88,4 +88,8 @@ bool spec_has_objective(const struct spec *spec, enum objective objective);
 /* What reward_of divides by: the baseline's costs, and 1 for accuracy, step time and loss. */
 struct measures spec_baseline_measures(const struct spec *spec);
 
+/* What hypervolumes are measured against: the spec's reference where it has one for the objective, else its limit, else
+ * what is far worse than the baseline. */
+double spec_reference(const struct spec *spec, enum objective objective);
+
 #endif
