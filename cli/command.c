@@ -54,6 +54,25 @@ static bool take_common(struct cli *cli, size_t index, const char *value)
     return index == 2;
 }
 
+static bool may_repeat(const struct option *option)
+{
+    size_t length = option->value ? strlen(option->value) : 0;
+    return length > 3 && strcmp(option->value + length - 3, "...") == 0;
+}
+
+/* Keeps the value of one of the command's own options. */
+static enum command_parse take_own(const struct command *command, size_t index, const char *value,
+                                   struct arguments *arguments)
+{
+    arguments->values[index] = value ? value : "";
+    if (!may_repeat(&command->options[index]))
+        return COMMAND_PARSE_RUN;
+    if (arguments->repeated_count == COMMAND_REPEATS_MAX)
+        return complain(command, "given too often: --", command->options[index].name);
+    arguments->repeated[arguments->repeated_count++] = value;
+    return COMMAND_PARSE_RUN;
+}
+
 /* Reads the option in (*words)[0] and moves past its value where that is a word of its own. */
 static enum command_parse parse_option(const struct command *command, struct cli *cli,
                                        char *const **words, struct arguments *arguments)
@@ -79,8 +98,8 @@ static enum command_parse parse_option(const struct command *command, struct cli
         (*words)++;
     }
     if (!common)
-        arguments->values[index] = value ? value : "";
-    else if (take_common(cli, index, value))
+        return take_own(command, index, value, arguments);
+    if (take_common(cli, index, value))
         return COMMAND_PARSE_HELP;
     return COMMAND_PARSE_RUN;
 }

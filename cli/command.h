@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { COMMAND_OPTIONS_MAX = 8, COMMAND_OPERANDS_MAX = 2 };
+enum { COMMAND_OPTIONS_MAX = 16, COMMAND_OPERANDS_MAX = 2, COMMAND_REPEATS_MAX = 32 };
 
 struct http_client;
 
@@ -25,8 +25,10 @@ struct cli {
 };
 
 struct option {
-    const char *name;  /* without dashes */
-    const char *value; /* what its value is called in the help; NULL for an option without one */
+    const char *name; /* without dashes */
+    /* What its value is called in the help; NULL for an option without one. It ends in "..." where the option may be given
+     * several times, as one option of a command may. */
+    const char *value;
     const char *help;
 };
 
@@ -35,6 +37,8 @@ struct option {
 struct arguments {
     const char *operands[COMMAND_OPERANDS_MAX];
     const char *values[COMMAND_OPTIONS_MAX];
+    const char *repeated[COMMAND_REPEATS_MAX]; /* all values of the option that may be repeated */
+    size_t repeated_count;
 };
 
 struct command {

@@ -13,6 +13,7 @@ extern const struct command command_export;
 extern const struct command command_pause, command_resume, command_cancel;
 extern const struct command command_workers, command_datasets;
 extern const struct command command_dataset;
+extern const struct command command_rehearse;
 extern const struct command command_presets, command_model, command_version;
 
 #endif

@@ -56,6 +56,16 @@ static void print_source(const struct cli *cli, const struct problem_source *sou
             terminal_end(&cli->complaints, COLOUR_GREEN));
 }
 
+enum exit_code problem_tell_spec(const struct cli *cli, const struct error *error,
+                                 const struct problem_source *source)
+{
+    problem_say(cli, EXIT_CODE_REFUSED, "The spec is invalid: %s", error->message);
+    if (error->pointer[0])
+        fprintf(stderr, "  at %s\n", error->pointer);
+    print_source(cli, source, error->pointer);
+    return EXIT_CODE_REFUSED;
+}
+
 static enum exit_code code_of_status(long status)
 {
     if (status == 404)

@@ -3,6 +3,7 @@
 #define CLI_PROBLEM_H
 
 #include "cli/command.h"
+#include "search/error.h"
 
 #include <jansson.h>
 
@@ -21,6 +22,10 @@ enum exit_code problem_tell(const struct cli *cli, long status, const char *body
 /* No answer at all: `code` and `message` as http_client_perform gives them. Says how to start a
  * daemon. */
 enum exit_code problem_tell_unreachable(const struct cli *cli, int code, const char *message);
+
+/* A spec that was refused here, with the line at fault. Returns EXIT_CODE_REFUSED. */
+enum exit_code problem_tell_spec(const struct cli *cli, const struct error *error,
+                                 const struct problem_source *source);
 
 /* "archscout: " and the text, for whatever else goes wrong here. Returns `code`. */
 enum exit_code problem_say(const struct cli *cli, enum exit_code code, const char *format, ...)

@@ -25,7 +25,8 @@ enum random_purpose {
     RANDOM_CROP = 16,
     RANDOM_RANDAUGMENT = 17,
     RANDOM_MIX = 18, /* mixup and cutmix */
-    RANDOM_POLICY = 40
+    RANDOM_POLICY = 40,
+    RANDOM_REHEARSED_RUN = 60 /* which of a table's runs an evaluation gives */
 };
 
 enum { RANDOM_BLOCK_WORDS = 4 };

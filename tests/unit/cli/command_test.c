@@ -10,7 +10,12 @@
 #include <cmocka.h>
 
 static const struct command sample = {
-    "sample", "ID N", "a sample", NULL, {{"limit", "N", "rows"}, {"watch", NULL, "stay"}}, NULL};
+    "sample",
+    "ID N",
+    "a sample",
+    NULL,
+    {{"limit", "N", "rows"}, {"watch", NULL, "stay"}, {"also", "NAME...", "more"}},
+    NULL};
 
 static struct cli cli;
 static struct arguments arguments;
@@ -33,6 +38,25 @@ static void test_operands_and_options_come_in_any_order(void **state)
     assert_int_equal(parse((const char *[]){"7", "9", "--limit=3", NULL}), COMMAND_PARSE_RUN);
     assert_string_equal(arguments.values[0], "3");
     assert_null(arguments.values[1]);
+}
+
+static void test_an_option_that_may_be_repeated_keeps_every_value(void **state)
+{
+    (void)state;
+    assert_int_equal(parse((const char *[]){"7", "--also", "x", "9", "--also=y", "--limit=1",
+                                            "--limit=2", NULL}),
+                     COMMAND_PARSE_RUN);
+    assert_int_equal(arguments.repeated_count, 2);
+    assert_string_equal(arguments.repeated[0], "x");
+    assert_string_equal(arguments.repeated[1], "y");
+    assert_string_equal(arguments.values[0], "2");
+    const char *words[COMMAND_REPEATS_MAX + 4] = {"7", "9"};
+    for (size_t i = 0; i <= COMMAND_REPEATS_MAX; i++)
+        words[2 + i] = "--also=z";
+    assert_int_equal(parse(words), COMMAND_PARSE_WRONG);
+    words[2 + COMMAND_REPEATS_MAX] = NULL;
+    assert_int_equal(parse(words), COMMAND_PARSE_RUN);
+    assert_int_equal(arguments.repeated_count, COMMAND_REPEATS_MAX);
 }
 
 static void test_common_options_are_known_everywhere(void **state)
@@ -76,7 +100,7 @@ static void test_each_command_is_found_by_its_name(void **state)
     (void)state;
     for (size_t i = 0; i < command_count(); i++)
         assert_ptr_equal(command_find(commands[i]->name), commands[i]);
-    assert_true(command_count() >= 18);
+    assert_true(command_count() >= 19);
     assert_null(command_find("nothing"));
     assert_null(command_find(""));
 }
@@ -116,6 +140,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_operands_and_options_come_in_any_order),
+        cmocka_unit_test(test_an_option_that_may_be_repeated_keeps_every_value),
         cmocka_unit_test(test_common_options_are_known_everywhere),
         cmocka_unit_test(test_a_lone_dash_is_an_operand_and_two_end_the_options),
         cmocka_unit_test(test_wrong_lines_are_refused),

@@ -3,6 +3,7 @@
 #include "search/export.h"
 #include "search/model_report.h"
 #include "search/pareto.h"
+#include "search/rehearsal_score.h"
 #include "search/strategy.h"
 #include "tests/unit/search/specs.h"
 
@@ -217,6 +218,42 @@ static void test_failed_calls_change_nothing(void **state)
     }
 }
 
+/* Reads a table that names architectures in all three ways, plays over it and scores the play. */
+static int rehearse(void *context)
+{
+    static const char text[] = "encoding,accuracy\n0,0.5\n1,0.6\n"
+                               "stem_k3_s1_c8|fused_r3_k3_s1_e1_c8|head_c8,0.7\n";
+    const struct spec *spec = context;
+    struct result_table table = {0};
+    struct rehearsal rehearsal = {0};
+    struct rehearsal_options options = {.table = &table, .workers = 2};
+    struct rehearsal_truth truth;
+    struct rehearsal_score score;
+    struct error error;
+    int r =
+        result_table_read(text, sizeof text - 1, &(struct result_columns){0}, spec, &table, &error);
+    if (r == 0)
+        r = rehearsal_run(spec, &options, &rehearsal, &error);
+    if (r == 0)
+        r = rehearsal_truth_of(spec, &table, &truth);
+    if (r == 0)
+        r = rehearsal_score_of(spec, &rehearsal, &truth, 0, &score);
+    rehearsal_release(&rehearsal);
+    result_table_release(&table);
+    return r;
+}
+
+static void test_rehearsal(void **state)
+{
+    (void)state;
+    struct spec *spec =
+        specs_with("{\"stem\": {\"channels\": 8}, \"head\": {\"channels\": 8}, \"stages\": ["
+                   "{\"block\": \"conv\", \"layers\": [1, 2, 3], \"channels\": 8}]}",
+                   ", \"objectives\": [\"accuracy\", \"macs\"], \"reward\": {\"accuracy\": 1}");
+    fail_each_allocation(rehearse, spec);
+    spec_free(spec);
+}
+
 static int build_front(void *context)
 {
     (void)context;
@@ -270,6 +307,7 @@ int main(void)
         cmocka_unit_test(test_space_count_architectures),
         cmocka_unit_test(test_strategy),
         cmocka_unit_test(test_failed_calls_change_nothing),
+        cmocka_unit_test(test_rehearsal),
         cmocka_unit_test(test_pareto),
         cmocka_unit_test(test_model_reports),
     };
