@@ -24,7 +24,9 @@ enum random_purpose {
     RANDOM_STOCHASTIC_DEPTH = 9,
     RANDOM_CROP = 16,
     RANDOM_RANDAUGMENT = 17,
-    RANDOM_MIX = 18, /* mixup and cutmix */
+    RANDOM_MIX = 18,       /* mixup and cutmix */
+    RANDOM_DIRECTION = 30, /* along which hypervolumes are estimated */
+    RANDOM_CLIMB = 31,
     RANDOM_POLICY = 40,
     RANDOM_REHEARSED_RUN = 60 /* which of a table's runs an evaluation gives */
 };

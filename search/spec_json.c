@@ -341,7 +341,7 @@ static int strategy_read(const struct json_reader *document, struct spec *spec)
 {
     struct json_reader reader;
     bool present = false;
-    const char *name = "evolution";
+    const char *name = "model";
     int r = json_reader_enter(document, "strategy", strategy_keys, &reader, &present);
     if (r == 0 && present)
         r = json_read_string(&reader, "name", &name);

@@ -3,13 +3,14 @@
 #include "search/strategy_kind.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Sorted by name. */
 static const struct strategy_kind *const kinds[] = {
-    &strategy_evolution, &strategy_grid,   &strategy_list,  &strategy_local,
-    &strategy_nsga2,     &strategy_policy, &strategy_random};
+    &strategy_evolution, &strategy_grid,  &strategy_list,   &strategy_local,
+    &strategy_model,     &strategy_nsga2, &strategy_policy, &strategy_random};
 
 const char *strategy_name(size_t index)
 {
@@ -89,11 +90,34 @@ int strategy_replay(struct strategy *strategy, uint64_t k, const struct encoding
     return record(strategy, k, encoding);
 }
 
+static void note_best(struct strategy *strategy, const struct observation *observation)
+{
+    if (!observation->usable || !isfinite(observation->reward) ||
+        (strategy->best_known && observation->reward <= strategy->best_reward))
+        return;
+    strategy->best_known = true;
+    strategy->best = observation->candidate;
+    strategy->best_reward = observation->reward;
+}
+
 int strategy_tell(struct strategy *strategy, const struct observation *observation)
 {
     if (observation->candidate >= strategy->proposals.count)
         return -EINVAL;
-    return strategy->kind->learn ? strategy->kind->learn(strategy, observation) : 0;
+    int r = strategy->kind->learn ? strategy->kind->learn(strategy, observation) : 0;
+    if (r == 0)
+        note_best(strategy, observation);
+    return r;
+}
+
+int strategy_recommend(struct strategy *strategy, uint64_t *ret_candidate)
+{
+    if (!strategy->best_known)
+        return -ENOENT;
+    if (strategy->kind->recommend)
+        return strategy->kind->recommend(strategy, ret_candidate);
+    *ret_candidate = strategy->best;
+    return 0;
 }
 
 uint64_t strategy_parent(const struct strategy *strategy)

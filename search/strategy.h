@@ -9,6 +9,8 @@
  * "list" proposes the spec's architectures in their order, each one once. "grid" steps through all encodings so that any
  * number of steps spreads evenly over them; it learns nothing. Both are the same for every seed.
  *
+ * "model" models what was measured and proposes what is expected to improve it most (strategy_model.c).
+ *
  * "random" draws encodings uniformly from those that are feasible and new. "evolution" is regularized evolution (Real et
  * al., 2019): the population is the last `population` usable observations, a parent is the best of `sample` drawn from
  * it, its child differs in one stage; the first `population` proposals are random.
@@ -56,6 +58,11 @@ int strategy_replay(struct strategy *strategy, uint64_t k,
  * finite, is accepted and teaches nothing: the candidate stays proposed and never becomes a parent. -ENOMEM changes
  * nothing. */
 int strategy_tell(struct strategy *strategy, const struct observation *observation) MUST_USE;
+
+/* The candidate to take when no more is trained: of those that were observed, the one that a strategy which models the
+ * reward expects the most of, noise taken off; else, and where several objectives are modelled, the one with the largest
+ * reward. Changes no later proposal. 0, -ENOENT where nothing usable was observed, -ENOMEM. */
+int strategy_recommend(struct strategy *strategy, uint64_t *ret_candidate) MUST_USE;
 
 #define STRATEGY_NO_PARENT UINT64_MAX
 /* The candidate that the latest strategy_ask mutated; STRATEGY_NO_PARENT where it drew afresh. */

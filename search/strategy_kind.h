@@ -20,6 +20,8 @@ struct strategy_kind {
     void (*added)(struct strategy *strategy, uint64_t k);
     /* Takes in an observation, usable or not. NULL where none matters. -ENOMEM changes nothing. */
     int (*learn)(struct strategy *strategy, const struct observation *observation);
+    /* As strategy_recommend, where something usable was observed. NULL: the largest reward. -ENOMEM. */
+    int (*recommend)(struct strategy *strategy, uint64_t *ret_candidate);
 };
 
 struct strategy {
@@ -27,6 +29,9 @@ struct strategy {
     const struct spec *spec;
     struct proposals proposals;
     uint64_t parent; /* of the latest proposal */
+    bool best_known;
+    uint64_t best; /* candidate with the largest reward so far, the first of equals */
+    double best_reward;
     void *state;
 };
 
@@ -34,6 +39,7 @@ extern const struct strategy_kind strategy_evolution;
 extern const struct strategy_kind strategy_grid;
 extern const struct strategy_kind strategy_list;
 extern const struct strategy_kind strategy_local;
+extern const struct strategy_kind strategy_model;
 extern const struct strategy_kind strategy_nsga2;
 extern const struct strategy_kind strategy_policy;
 extern const struct strategy_kind strategy_random;

@@ -24,11 +24,12 @@ enum {
 static const char *const strategies[] = {
     "\"name\": \"evolution\", \"population\": 4, \"sample\": 2",
     "\"name\": \"local\"",
+    "\"name\": \"model\"",
     "\"name\": \"nsga2\", \"population\": 4",
     "\"name\": \"policy\", \"minibatch\": 3",
     "\"name\": \"grid\"",
     "\"name\": \"random\""};
-enum { STRATEGIES_LEARNING = 4 };
+enum { STRATEGIES_LEARNING = 5 };
 
 struct trajectory {
     uint64_t hash[CANDIDATES], seen[CANDIDATES], parent[CANDIDATES];

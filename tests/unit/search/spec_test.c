@@ -58,9 +58,7 @@ static void test_everything_but_data_set_and_space_has_a_default(void **state)
     assert_int_equal(spec->objective_count, 3);
     assert_true(spec->reward.exponent[OBJECTIVE_STEP_TIME] == -0.07);
     assert_true(spec->reward.exponent[OBJECTIVE_PARAMS] == -0.05);
-    assert_string_equal(spec->strategy.name, "evolution");
-    assert_int_equal(spec->strategy.population, 12);
-    assert_int_equal(spec->strategy.sample, 6);
+    assert_string_equal(spec->strategy.name, "model");
     assert_int_equal(spec->candidates_max, 24);
     assert_int_equal(spec->epochs, 2);
     assert_int_equal(spec->recipe.image_size, 28);
@@ -68,6 +66,15 @@ static void test_everything_but_data_set_and_space_has_a_default(void **state)
     assert_true(spec->baseline.stage_count > 0);
     assert_true(spec->baseline_cost.macs > 0);
     assert_int_equal(spec->parallel_max, 4);
+    spec_free(spec);
+}
+
+static void test_evolution_has_a_population_and_a_sample_by_default(void **state)
+{
+    (void)state;
+    struct spec *spec = specs_parse("{" BOTH ", \"strategy\": {\"name\": \"evolution\"}}");
+    assert_int_equal(spec->strategy.population, 12);
+    assert_int_equal(spec->strategy.sample, 6);
     spec_free(spec);
 }
 
@@ -332,10 +339,11 @@ static void test_wrong_limits_and_budgets_are_refused_where_they_are(void **stat
         {"{" BOTH ", \"strategy\": {\"name\": \"evolutoin\"}}", "/strategy/name",
          "did you mean \"evolution\""},
         {"{" BOTH ", \"strategy\": {\"name\": \"rl\"}}", "/strategy/name",
-         "evolution, grid, list, local, nsga2, policy and random"},
-        {"{" BOTH ", \"strategy\": {\"population\": 1}}", "/strategy/population", "from 2"},
-        {"{" BOTH ", \"strategy\": {\"population\": 8, \"sample\": 9}}", "/strategy/sample",
-         "from 1 to 8"},
+         "evolution, grid, list, local, model, nsga2, policy and random"},
+        {"{" BOTH ", \"strategy\": {\"name\": \"evolution\", \"population\": 1}}",
+         "/strategy/population", "from 2"},
+        {"{" BOTH ", \"strategy\": {\"name\": \"evolution\", \"population\": 8, \"sample\": 9}}",
+         "/strategy/sample", "from 1 to 8"},
         {"{" BOTH ", \"strategy\": {\"name\": \"random\", \"sample\": 2}}", "/strategy/sample",
          "strategy \"evolution\""},
         {"{" BOTH ", \"strategy\": {\"name\": \"nsga2\", \"sample\": 2}}", "/strategy/sample",
@@ -352,6 +360,7 @@ static void test_wrong_limits_and_budgets_are_refused_where_they_are(void **stat
          "/strategy/minibatch", "from 1 to 1000"},
         {"{" BOTH ", \"strategy\": {\"name\": \"nsga2\", \"entropy\": 0}}", "/strategy/entropy",
          "strategy \"policy\""},
+        {"{" BOTH ", \"strategy\": {\"population\": 8}}", "/strategy/population", "evolution"},
         {"{" BOTH ", \"budget\": {\"candidates\": -1}}", "/budget/candidates", "from 1 to 1000000"},
         {"{" BOTH ", \"budget\": {\"candidates\": 1000001}}", "/budget/candidates", "1000000"},
         {"{" BOTH ", \"budget\": {\"epochs\": 0}}", "/budget/epochs", "from 1"},
@@ -557,6 +566,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_example_of_the_documentation_is_read),
         cmocka_unit_test(test_everything_but_data_set_and_space_has_a_default),
+        cmocka_unit_test(test_evolution_has_a_population_and_a_sample_by_default),
         cmocka_unit_test(test_given_reward_replaces_the_default_exponents),
         cmocka_unit_test(test_reference_is_read),
         cmocka_unit_test(test_held_out_images_fit_what_training_leaves),
