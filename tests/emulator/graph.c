@@ -92,7 +92,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *ret_exec, cudaGraph_t graph,
                                  unsigned long long flags)
 {
     struct machine *machine = machine_enter();
-    if (flags != 0)
+    if (flags != 0 || !launches_fit(machine, &graph->operations))
         return machine_leave(machine, cudaErrorInvalidValue);
     if (machine->broken != cudaSuccess)
         return machine_leave(machine, cudaSuccess);
@@ -126,6 +126,8 @@ cudaError_t cudaGraphUpload(cudaGraphExec_t exec, cudaStream_t stream)
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
 {
     struct machine *machine = machine_enter();
+    if (!launches_fit(machine, &exec->graph->operations))
+        return machine_leave(machine, cudaErrorInvalidValue);
     struct operation *operation = operation_new(OPERATION_GRAPH, NULL, 0);
     if (operation) {
         operation->graph = exec;

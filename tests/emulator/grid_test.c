@@ -205,8 +205,8 @@ static void test_dynamic_shared_memory_ends_where_a_multiprocessors_does(void **
     (void)state;
     uint32_t *values = buffer_new(BYTES);
     good(device_write(values, (uint32_t[COUNT]){0}, BYTES, &error));
-    good(probe_reverse_dynamic_launch(values, BLOCKS, 227 << 10, NULL));
-    assert_int_equal(probe_reverse_dynamic_launch(values, BLOCKS, (227 << 10) + 1, NULL), -EIO);
+    good(probe_reverse_dynamic_launch(values, BLOCKS, 99 << 10, NULL));
+    assert_int_equal(probe_reverse_dynamic_launch(values, BLOCKS, (99 << 10) + 1, NULL), -EIO);
     assert_int_equal(probe_count_launch(values, 0, NULL), -EIO);
     device_buffer_free(values);
 }

@@ -1,7 +1,7 @@
 #include "tests/emulator/state.h"
 
 /* What every device of the last generations has. */
-enum { DEFAULT_SHARED_BYTES = 48 << 10, SHARED_BYTES_MAX = 227 << 10, GRID_SIDE_MAX = 65535 };
+enum { DEFAULT_SHARED_BYTES = 48 << 10, SHARED_BYTES_MAX = 99 << 10, GRID_SIDE_MAX = 65535 };
 
 /* Dynamic shared memory that a kernel may have. */
 static size_t dynamic_bytes_max(const struct machine *machine, const void *kernel)
@@ -10,6 +10,15 @@ static size_t dynamic_bytes_max(const struct machine *machine, const void *kerne
         if (machine->functions[i].kernel == kernel)
             return machine->functions[i].dynamic_bytes_max;
     return DEFAULT_SHARED_BYTES;
+}
+
+bool launches_fit(const struct machine *machine, const struct operations *operations)
+{
+    for (const struct operation *here = operations->first; here; here = here->next)
+        if (here->kind == OPERATION_KERNEL &&
+            here->grid.dynamic_bytes > dynamic_bytes_max(machine, here->kernel))
+            return false;
+    return true;
 }
 
 static cudaError_t set_dynamic_bytes_max(struct machine *machine, const void *kernel, size_t bytes)
@@ -64,9 +73,11 @@ cudaError_t emulator_launch(const struct emulator_launch *launch)
         return machine_leave(machine, cudaErrorInvalidValue);
     struct operation *operation =
         operation_new(OPERATION_KERNEL, launch->closure, launch->closure_bytes);
-    if (operation)
+    if (operation) {
+        operation->kernel = launch->kernel;
         operation->grid = (struct grid){
             config->gridDim,          config->blockDim, launch->shared,    launch->shared_end,
             config->dynamicSmemBytes, launch->run,      operation->closure};
+    }
     return machine_leave(machine, stream_add(machine, config->stream, operation));
 }

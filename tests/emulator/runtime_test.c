@@ -280,6 +280,24 @@ static void test_a_second_stream_has_to_come_back_to_the_recording(void **state)
     rig_free(&other);
 }
 
+/* A later launch of the same kernel takes nothing from it. */
+static void test_a_recorded_kernel_keeps_its_shared_memory(void **state)
+{
+    (void)state;
+    const struct rig rig = rig_new();
+    struct device_graph *graph = NULL;
+    good(device_fill_async(rig.values, 0, BYTES, rig.stream, &error));
+    good(device_recording_begin(rig.stream, &error));
+    good(probe_reverse_dynamic_launch(rig.values, 1, 90 << 10, rig.stream));
+    good(probe_reverse_dynamic_launch(rig.values, 1, 60 << 10, rig.stream));
+    good(device_recording_end(rig.stream, &graph, &error));
+    good(probe_reverse_dynamic_launch(rig.values, 1, 50 << 10, rig.stream));
+    good(device_graph_launch(graph, rig.stream, &error));
+    good(device_stream_wait(rig.stream, &error));
+    device_graph_free(graph);
+    rig_free(&rig);
+}
+
 struct addition {
     uint32_t *to, value;
 };
@@ -326,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_a_stream_belongs_to_the_device_it_was_made_on),
         cmocka_unit_test(test_allocating_spoils_a_recording_of_the_same_thread),
         cmocka_unit_test(test_a_second_stream_has_to_come_back_to_the_recording),
+        cmocka_unit_test(test_a_recorded_kernel_keeps_its_shared_memory),
         cmocka_unit_test(test_work_of_a_double_is_queued_and_recorded_like_a_kernels)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

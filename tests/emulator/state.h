@@ -24,6 +24,7 @@ enum operation_kind {
 struct operation {
     struct operation *next;
     enum operation_kind kind;
+    const void *kernel; /* of OPERATION_KERNEL */
     union {
         struct grid grid;
         struct {
@@ -140,6 +141,10 @@ void stream_run(struct machine *machine, struct CUstream_st *stream);
 void stream_run_until(struct machine *machine, uint64_t stream, uint64_t ticket);
 void machine_run(struct machine *machine, int device);
 void operations_run(struct machine *machine, const struct operations *operations);
+
+/* launch.c. Whether each of these kernels may have the dynamic shared memory that it was launched with, by what has been asked for
+ * last. */
+bool launches_fit(const struct machine *machine, const struct operations *operations);
 
 /* event.c */
 void event_release(struct CUevent_st *event);
