@@ -214,9 +214,14 @@ void device_pinned_free(void *memory)
         (void)result_of(cudaFreeHost(memory), NULL);
 }
 
+/* From memory that is not pinned, cudaMemcpy returns when it has read the last of it, which need not have arrived; and other
+ * streams do not wait for the default one. */
 int device_write(void *to_device, const void *from, size_t bytes, struct error *error)
 {
-    return result_of(cudaMemcpy(to_device, from, bytes, cudaMemcpyHostToDevice), error);
+    cudaError_t status = cudaMemcpy(to_device, from, bytes, cudaMemcpyHostToDevice);
+    if (status == cudaSuccess)
+        status = cudaStreamSynchronize(NULL);
+    return result_of(status, error);
 }
 
 int device_read(void *ret_to, const void *from_device, size_t bytes, struct error *error)

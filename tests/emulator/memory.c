@@ -201,15 +201,17 @@ static bool copy_is_legal(const struct machine *machine, const struct copy *copy
     }
 }
 
+/* snapshot: of what is copied now is a copy of its own. */
 static cudaError_t add_copy(struct machine *machine, const struct copy *copy,
-                            struct CUstream_st *stream, bool waits)
+                            struct CUstream_st *stream, bool waits, bool snapshot)
 {
     if (!copy_is_legal(machine, copy, waits))
         return cudaErrorInvalidValue;
-    struct operation *operation = operation_new(OPERATION_COPY, NULL, 0);
+    struct operation *operation =
+        operation_new(OPERATION_COPY, copy->from, snapshot ? copy->bytes : 0);
     if (operation) {
         operation->copy.to = copy->to;
-        operation->copy.from = copy->from;
+        operation->copy.from = snapshot ? operation->closure : copy->from;
         operation->copy.bytes = copy->bytes;
     }
     return stream_add(machine, stream, operation);
@@ -220,18 +222,21 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
 {
     struct machine *machine = machine_enter();
     const struct copy copy = {to, from, bytes, kind};
-    const cudaError_t error = bytes == 0 ? cudaSuccess : add_copy(machine, &copy, stream, false);
+    const cudaError_t error =
+        bytes == 0 ? cudaSuccess : add_copy(machine, &copy, stream, false, false);
     return machine_leave(machine, error);
 }
 
+/* Waits for the copy, but for one from memory that is not pinned: of that the last bytes are on their way still. */
 cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind)
 {
     struct machine *machine = machine_enter();
     const struct copy copy = {to, from, bytes, kind};
+    const bool late = kind == cudaMemcpyHostToDevice && !memory_holds(machine, from, bytes, true);
     cudaError_t error = machine_not_capturing(machine);
     if (error == cudaSuccess && bytes > 0)
-        error = add_copy(machine, &copy, NULL, true);
-    if (error == cudaSuccess)
+        error = add_copy(machine, &copy, NULL, true, late);
+    if (error == cudaSuccess && !late)
         stream_run(machine, stream_of(machine, NULL));
     return machine_leave(machine, error);
 }

@@ -77,6 +77,18 @@ static void test_nothing_happens_until_it_is_waited_for(void **state)
     rig_free(&rig);
 }
 
+static void test_what_was_written_is_there_for_all_streams(void **state)
+{
+    (void)state;
+    const struct rig rig = rig_new();
+    uint32_t ordinary[COUNT] = {[5] = 3};
+    good(device_write(rig.values, ordinary, BYTES, &error));
+    good(device_read_async(rig.pinned, rig.values, BYTES, rig.stream, &error));
+    good(device_stream_wait(rig.stream, &error));
+    assert_int_equal(rig.pinned[5], 3);
+    rig_free(&rig);
+}
+
 static void test_the_default_stream_does_not_wait_for_others(void **state)
 {
     (void)state;
@@ -334,6 +346,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_new_memory_has_every_bit_set),
         cmocka_unit_test(test_nothing_happens_until_it_is_waited_for),
+        cmocka_unit_test(test_what_was_written_is_there_for_all_streams),
         cmocka_unit_test(test_the_default_stream_does_not_wait_for_others),
         cmocka_unit_test(test_an_event_brings_on_what_came_before_it_alone),
         cmocka_unit_test(test_copies_that_a_device_could_not_do_alone_are_refused),
