@@ -35,12 +35,14 @@ static int bench_open(struct bench *bench, struct CUstream_st *after)
     return r;
 }
 
-/* NULL where the candidate cannot be run or recorded. */
+/* NULL where the candidate cannot be run or recorded. It runs once before it is recorded: what the library loads and sets up at a
+ * kernel's first launch may not happen meanwhile. */
 static struct device_graph *record(const struct tuning_device *tuning, size_t candidate,
                                    struct CUstream_st *stream)
 {
     struct device_graph *graph = NULL;
-    if (device_recording_begin(stream, NULL) < 0)
+    if (tuning->enqueue(tuning->context, candidate, stream) < 0 ||
+        device_stream_wait(stream, NULL) < 0 || device_recording_begin(stream, NULL) < 0)
         return NULL;
     for (int run = 0; run < TUNING_DEVICE_RUNS; run++)
         if (tuning->enqueue(tuning->context, candidate, stream) < 0) {

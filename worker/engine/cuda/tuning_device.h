@@ -16,8 +16,8 @@ struct tuning_device {
     size_t count;              /* of candidates, 1 to TUNING_CANDIDATES_MAX */
     struct CUstream_st *after; /* is waited for first */
     void *context;
-    /* Puts a candidate's work onto the stream, which is being recorded. Any error: it cannot be run,
-     * as one that cannot be recorded. */
+    /* Puts a candidate's work onto the stream: once to be run, then while the stream is being
+     * recorded. Any error: it cannot be run, as one that cannot be recorded. */
     int (*enqueue)(void *context, size_t candidate, struct CUstream_st *stream);
 };
 
