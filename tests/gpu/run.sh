@@ -31,7 +31,7 @@ Environment
   OUT          folder for gpu.md (the results as a page) and gpu.log (everything said); default build/gpu/results
   BUILD        the build's folder; default build/gpu
   PYTHON       Python with PyTorch, and timm if there is one; default python3
-  CUDNN_ROOT   where cuDNN is; default: with CUDA, else in PYTHON's package nvidia-cudnn
+  CUDNN_ROOT   where cuDNN is; default: PYTHON's package nvidia-cudnn where there is one, else with CUDA
   CIFAR10      a folder with data_batch_1.bin and the others, or a tar archive with one in it; default
                $ARCHSCOUT_SHARED/data/cifar10-lossless-subset.tar.xz, ARCHSCOUT_SHARED being ../shared
   DEVICE       cuda, cuda:N or cuda:GPU-UUID; default cuda
