@@ -86,6 +86,9 @@ static void test_a_plan_that_the_device_has_no_room_for_is_enomem_with_the_bytes
     snprintf(figure, sizeof figure, "%zu", engine_bytes_needed(engine));
     assert_true(engine_bytes_needed(engine) > 100000);
     assert_non_null(strstr(error.message, figure));
+    /* room for the plan, but for none of what the driver needs beside it */
+    emulator_set_memory(engine_bytes_needed(engine) + engine_bytes_needed(engine) / 128);
+    assert_int_equal(plan_new(engine, &options, &plan, &error), -ENOMEM);
     emulator_set_memory(MANY_BYTES);
     assert_int_equal(plan_new(engine, &options, &plan, &error), 0);
     assert_int_equal(plan_bytes(plan), engine_bytes_needed(engine));

@@ -109,8 +109,7 @@ static int cuda_devices(const char *name, struct device_info *ret_devices, uint3
 static size_t cuda_memory_free(const struct device *device)
 {
     size_t bytes;
-    (void)device; /* the one that its thread uses */
-    return device_memory_free(&bytes, NULL) < 0 ? 0 : bytes;
+    return cuda_room((const struct cuda_device *)device, &bytes, NULL) < 0 ? 0 : bytes;
 }
 
 static void cuda_failure(const struct device *device, char *ret_text, size_t size)

@@ -84,6 +84,18 @@ static size_t batch_bytes(const struct cuda_program *program, bool resident)
                                     program->program.graph->problem.image_size, resident);
 }
 
+int cuda_room(const struct cuda_device *device, size_t *ret_bytes, struct error *error)
+{
+    struct device_facts facts;
+    size_t bytes = 0;
+    int r = device_facts_get(device->index, &facts, error);
+    if (r == 0)
+        r = device_memory_free(&bytes, error);
+    if (r == 0)
+        *ret_bytes = less(bytes, facts.memory_bytes / CUDA_MEMORY_PARTS);
+    return r;
+}
+
 /* What the limit and the device leave room for. The arena of now is given back before it grows, and images that are resident make
  * room for plans. */
 static int bytes_check(struct cuda_device *device, size_t arena, size_t bytes, struct error *error)
@@ -95,14 +107,14 @@ static int bytes_check(struct cuda_device *device, size_t arena, size_t bytes, s
                          limit);
     if (arena <= device->arena_bytes)
         return 0;
-    int r = device_memory_free(&free_bytes, error);
+    int r = cuda_room(device, &free_bytes, error);
     if (r < 0)
         return r;
     free_bytes += device->arena_bytes;
     if (bytes > free_bytes && image_store_resident_bytes(device->images) > 0) {
         r = image_store_hold(device->images, &device->set, 0, error);
         if (r == 0)
-            r = device_memory_free(&free_bytes, error);
+            r = cuda_room(device, &free_bytes, error);
         if (r < 0)
             return r;
         free_bytes += device->arena_bytes;
@@ -138,7 +150,7 @@ static int images_reserve(struct cuda_program *program, struct error *error)
     size_t room = 0;
     if (!program->transforms)
         return 0;
-    int r = device_memory_free(&room, error);
+    int r = cuda_room(device, &room, error);
     if (r < 0)
         return r;
     room = less(room + image_store_resident_bytes(device->images), batch_bytes(program, true));
@@ -188,7 +200,7 @@ int cuda_hold_images(struct device *base, const struct image_set *set, struct er
     const size_t limit = device->device.bytes_max;
     size_t room = 0;
     device->set = (struct image_set){0};
-    int r = device_memory_free(&room, error);
+    int r = cuda_room(device, &room, error);
     if (r < 0)
         return r;
     room += image_store_resident_bytes(device->images);

@@ -33,7 +33,8 @@ enum {
     UNIT_NONE = UINT32_MAX,
     TENSOR_NONE = UINT32_MAX,
     TENSOR_ALIGNMENT = CONVOLVER_ALIGNMENT,
-    LAUNCH_USES_MAX = 20
+    LAUNCH_USES_MAX = 20,
+    CUDA_MEMORY_PARTS = 64 /* of a device's memory; one is left to the driver */
 };
 
 /* Squeeze-and-excitation between a unit's activation and its z. Tensors in float. */
@@ -205,6 +206,9 @@ int cuda_prepare(struct cuda_program *program, struct error *error) MUST_USE;
 /* memory.c: tensors that belong to no pass, and every tensor's place in the device's arena. -ENOMEM naming the bytes. */
 void cuda_slabs_add(struct cuda_program *program);
 int cuda_lay_out(struct cuda_program *program, struct error *error) MUST_USE;
+/* memory.c: bytes that the device has free, but for a 64th of all its memory: the driver takes some when it loads kernels and
+ * makes graphs, and where it gets none the process must end. -EIO. */
+int cuda_room(const struct cuda_device *device, size_t *ret_bytes, struct error *error) MUST_USE;
 /* memory.c: the backend's function of that name. */
 int cuda_hold_images(struct device *device, const struct image_set *set, struct error *error);
 
