@@ -172,7 +172,8 @@ void command_overview(FILE *file)
             "  %-22s %s\n\n"
             "Exit status: 0 done; 1 something here failed (a file, memory); 2 wrong usage; 3 not "
             "found;\n4 refused by the daemon; 5 daemon unreachable or unable at present; 6 the "
-            "watched search\nended cancelled or failed. Colours: on a terminal, unless NO_COLOR is "
-            "set.\n",
+            "watched search\nended cancelled or failed; 7 what is stored could not be verified. "
+            "Colours: on a "
+            "terminal, unless\nNO_COLOR is set.\n",
             "--version", "print the version");
 }

@@ -10,6 +10,7 @@ extern const struct command command_watch;
 extern const struct command command_candidates, command_candidate;
 extern const struct command command_frontier, command_ranking;
 extern const struct command command_export;
+extern const struct command command_verify;
 extern const struct command command_pause, command_resume, command_cancel;
 extern const struct command command_workers, command_datasets;
 extern const struct command command_dataset;

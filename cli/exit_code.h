@@ -10,6 +10,7 @@ enum exit_code {
     EXIT_CODE_REFUSED = 4,     /* the daemon refused the request: invalid spec, wrong state, ... */
     EXIT_CODE_UNREACHABLE = 5, /* no daemon there, or it cannot do it at present (503) */
     EXIT_CODE_SEARCH_LOST = 6, /* watch: the search ended cancelled or failed */
+    EXIT_CODE_DIFFERS = 7,     /* verify: the stored search does not follow from its spec */
 };
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALLOW_SIZE = 64, DETAIL_SIZE = 256 };
+enum { ALLOW_SIZE = 64, DETAIL_SIZE = 256, DIGITS = 15, DIGITS_EXACT = 17 };
 
 /* What the body of a request is. */
 enum body { BODY_NONE, BODY_JSON, BODY_PROTOBUF };
@@ -33,6 +33,8 @@ static const struct api_route routes[] = {
     {"GET", "/v1/searches/{id}/frontier", api_frontier, BODY_NONE, "objectives"},
     {"GET", "/v1/searches/{id}/ranking", api_ranking, BODY_NONE, NULL},
     {"GET", "/v1/searches/{id}/export", api_export, BODY_NONE, "format candidate"},
+    {"GET", "/v1/searches/{id}/spec", api_spec, BODY_NONE, ""},
+    {"GET", "/v1/searches/{id}/log", api_log, BODY_NONE, "first limit"},
     {"GET", "/v1/searches/{id}/events", api_stream_events, BODY_NONE, "after"},
     {"GET", "/v1/workers", api_workers, BODY_NONE, ""},
     {"GET", "/v1/datasets", api_datasets, BODY_NONE, ""},
@@ -96,9 +98,9 @@ int api_bad_parameter(struct api_call *call, const char *name, const char *forma
     return API_REPLIED;
 }
 
-int api_json(struct api_call *call, int status, json_t *json)
+static int reply_json(struct api_call *call, int status, json_t *json, size_t digits)
 {
-    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
+    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(digits)) : NULL;
     json_decref(json);
     if (!text)
         return -ENOMEM;
@@ -107,6 +109,16 @@ int api_json(struct api_call *call, int status, json_t *json)
                                       .body = text,
                                       .body_bytes = strlen(text)};
     return API_REPLIED;
+}
+
+int api_json(struct api_call *call, int status, json_t *json)
+{
+    return reply_json(call, status, json, DIGITS);
+}
+
+int api_json_exact(struct api_call *call, int status, json_t *json)
+{
+    return reply_json(call, status, json, DIGITS_EXACT);
 }
 
 void api_error_reply(struct http_reply *ret_reply, int code, const struct error *error)

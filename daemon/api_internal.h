@@ -44,6 +44,7 @@ api_function api_submit, api_search, api_searches, api_pause, api_resume,
     api_cancel;                                                             /* api_searches.c */
 api_function api_candidates, api_candidate, api_ranking;                    /* api_candidates.c */
 api_function api_frontier, api_export;                                      /* api_results.c */
+api_function api_spec, api_log;                                             /* api_log.c */
 api_function api_stream_events;                                             /* events.c */
 api_function api_workers, api_datasets, api_presets, api_health, api_ready; /* api_catalog.c */
 api_function api_worker_register, api_worker_lease, api_worker_report,
@@ -57,6 +58,8 @@ int api_bad_parameter(struct api_call *call, const char *name, const char *forma
 int api_problem(struct api_call *call, enum problem_type problem, const char *detail);
 /* API_REPLIED with a JSON document, whose reference is taken; -ENOMEM where `json` is NULL. */
 int api_json(struct api_call *call, int status, json_t *json) MUST_USE;
+/* The same with so many digits that every number reads back to the bit. */
+int api_json_exact(struct api_call *call, int status, json_t *json) MUST_USE;
 
 /* The problem that coordinator.h lists for a negative errno; *error may be empty. */
 void api_error_reply(struct http_reply *ret_reply, int code, const struct error *error);

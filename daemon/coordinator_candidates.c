@@ -29,12 +29,18 @@ static struct candidate_view view_of(const struct coordinator *coordinator,
                                   .measures = candidate_measures(candidate),
                                   .step_time = candidate->step_time,
                                   .attempts = candidate->attempts,
+                                  .encoding = candidate->encoding,
+                                  .stage_count = space_stage_count(search->spec->space),
+                                  .position = candidate->position,
                                   .seen = candidate->seen,
                                   .parent = candidate->parent,
                                   .created_us = candidate->created_us,
                                   .finished_us = candidate->finished_us};
     space_architecture(search->spec->space, &candidate->encoding, &view.architecture);
     view.cost = pricing_cost(search->spec->pricing, &candidate->encoding);
+    view.cost.params = candidate->params;
+    view.cost.macs = candidate->macs;
+    view.cost.activation_bytes = candidate->memory;
     struct job job;
     bool unfinished = candidate->state == CANDIDATE_QUEUED || candidate->state == CANDIDATE_LEASED;
     if (unfinished && scheduler_find_job(coordinator->scheduler, search->id, number, &job)) {

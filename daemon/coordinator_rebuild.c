@@ -4,6 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#define NO_CANDIDATE UINT64_MAX
+
 void coordinator_drop(struct coordinator *coordinator)
 {
     for (size_t i = 0; i < coordinator->search_count; i++)
@@ -132,17 +134,20 @@ static struct search *search_of(struct loader *loader, uint64_t id)
     return loader->search && loader->search->state != SEARCH_FAILED ? loader->search : NULL;
 }
 
-/* Rows that contradict each other or the spec cost one search, not the daemon. */
-static int keep_going(struct search *search, int code, const char *what)
+/* Rows that contradict each other or the spec cost one search, not the daemon. `candidate` is the one whose row shows it, or
+ * NO_CANDIDATE. */
+static int keep_going(struct search *search, int code, const char *what, uint64_t candidate)
 {
     if (code != -EINVAL)
         return code;
-    char problem[ERROR_MESSAGE_SIZE];
+    char problem[ERROR_MESSAGE_SIZE], place[64] = "";
+    if (candidate != NO_CANDIDATE)
+        snprintf(place, sizeof(place), " at candidate %llu", (unsigned long long)candidate);
     snprintf(
         problem, sizeof(problem),
-        "the stored %s of this search contradict each other or its spec: the store is damaged, or "
-        "what the spec names means something else in this version",
-        what);
+        "the stored %s of this search contradict each other or its spec%s: the store is damaged, "
+        "or what the spec names means something else in this version",
+        what, place);
     search_fail(search, problem);
     return 0;
 }
@@ -151,14 +156,18 @@ static int load_candidate(void *context, const struct candidate_row *row)
 {
     struct loader *loader = context;
     struct search *search = search_of(loader, row->search);
-    return search ? keep_going(search, search_restore_candidate(search, row), "candidates") : 0;
+    return search ? keep_going(search, search_restore_candidate(search, row), "candidates",
+                               row->number)
+                  : 0;
 }
 
 static int load_result(void *context, const struct result_row *row)
 {
     struct loader *loader = context;
     struct search *search = search_of(loader, row->search);
-    return search ? keep_going(search, search_restore_result(search, row), "results") : 0;
+    return search
+               ? keep_going(search, search_restore_result(search, row), "results", row->candidate)
+               : 0;
 }
 
 static int load_dataset(void *context, const struct dataset *dataset)
@@ -286,7 +295,7 @@ static int restore_unfinished(struct coordinator *coordinator, struct search *se
         r = restore_jobs(coordinator, search);
     if (r == -EINVAL)
         scheduler_remove_search(coordinator->scheduler, search->id);
-    return keep_going(search, r, "attempts");
+    return keep_going(search, r, "attempts", NO_CANDIDATE);
 }
 
 static int restore_all(struct coordinator *coordinator)
@@ -295,7 +304,7 @@ static int restore_all(struct coordinator *coordinator)
         struct search *search = coordinator->searches[i];
         int r = search->state == SEARCH_FAILED
                     ? 0
-                    : keep_going(search, search_replay(search), "proposals");
+                    : keep_going(search, search_replay(search), "proposals", NO_CANDIDATE);
         if (r == 0 && !search_is_final(search))
             r = restore_unfinished(coordinator, search);
         if (r < 0)

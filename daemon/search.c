@@ -141,6 +141,7 @@ static void append_candidate(struct search *search, const struct candidate_row *
         .memory = row->memory,
         .seen = row->seen,
         .parent = row->parent,
+        .position = RESULT_NOT_COUNTED,
         .created_us = row->created_us,
         .state = CANDIDATE_QUEUED,
         .step_time = {.median_s = NAN, .spread_s = NAN, .baseline_s = NAN},
@@ -364,12 +365,13 @@ static void note_best(struct search *search, uint64_t number)
     search->best = number;
 }
 
-/* Everything that follows from a counted result, its place in the order of acceptance excepted. */
+/* Everything that follows from a counted result, but for search->accepted. */
 static void count_result(struct search *search, const struct result_row *row)
 {
     struct candidate *candidate = &search->candidates[row->candidate];
     bool done = row->outcome == OUTCOME_DONE;
     candidate->outcome = row->outcome;
+    candidate->position = row->position;
     candidate->attempts = row->attempts;
     candidate->finished_us = row->accepted_us;
     search_set_candidate_state(search, row->candidate, done ? CANDIDATE_DONE : CANDIDATE_FAILED);

@@ -18,6 +18,7 @@ struct candidate {
     struct encoding encoding;
     uint64_t hash, params, macs, memory;
     uint64_t seen, parent;
+    uint64_t position; /* of the accepted result; RESULT_NOT_COUNTED before */
     int64_t created_us, finished_us;
     enum candidate_state state;
     enum outcome outcome;          /* of the accepted result */

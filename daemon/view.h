@@ -68,14 +68,17 @@ struct candidate_view {
     uint64_t search, number;
     enum candidate_state state;
     enum outcome outcome; /* of the accepted result; NONE before */
+    struct encoding encoding;
+    uint32_t stage_count; /* choices of the encoding that mean something */
     struct architecture architecture;
     uint64_t hash;
-    struct cost cost;           /* params_with_bn_statistics included */
+    struct cost cost;           /* as stored; params_with_bn_statistics derived */
     double reward;              /* DONE only; by the exponents asked for, else by the spec's */
     struct measures measures;   /* DONE only */
     struct step_time step_time; /* DONE only */
     uint32_t attempts; /* given out so far; 0 where CANCELLED (coordinator_attempts has them) */
     uint64_t seen;     /* observations that its proposal had seen */
+    uint64_t position; /* of the accepted result, in the order of acceptance; UINT64_MAX before */
     uint64_t
         parent; /* candidate that it was mutated from; STRATEGY_NO_PARENT where there is none */
     int64_t created_us, finished_us;

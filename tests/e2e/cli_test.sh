@@ -88,7 +88,7 @@ run 2 && err 'usage: archscout'
 check 'no command: usage on standard error'
 run 0 --help && out 'submit FILE' && out 'Exit status' && silent err
 check 'help'
-for command in submit list show watch pause resume cancel candidates candidate frontier ranking export workers \
+for command in submit list show watch pause resume cancel candidates candidate frontier ranking export verify workers \
     datasets presets model version; do
     run 0 help "$command" && out "usage: archscout $command" && run 0 "$command" --help && out "usage: archscout $command"
     check "help of $command"
@@ -174,6 +174,8 @@ check 'export'
 run 0 export 1 --output "$work/winner.json" && silent out && jq -e .params "$work/winner.json" >/dev/null &&
     run 1 export 1 --output "$work/nowhere/winner.json" && err 'No such file'
 check 'export to a file'
+run 0 verify 1 && out '^search 1 is verified: 8 candidates and 8 results follow' && run 0 verify latest --json && json '.verified' && run 3 verify 99
+check 'verify'
 run 4 submit - && err 'not valid JSON'
 check 'an empty standard input is refused'
 archscout submit - <"$root/deploy/examples/tiny.json" >"$work/out" 2>"$work/err" && [ "$(cat "$work/out")" = 2 ]
