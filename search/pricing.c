@@ -5,12 +5,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-/* One option at one place. */
-struct offer {
-    struct cost cost;
-    uint32_t next; /* place before the next stage */
-};
-
 struct place {
     uint32_t channels, size; /* of the images that arrive */
     size_t offers; /* index of the first of the stage's options; after the last stage not used */
@@ -210,11 +204,34 @@ struct cost pricing_minimum(const struct pricing *pricing)
     return cost_add(&pricing->stem, &pricing->places[0].least, 1);
 }
 
+const struct space *pricing_space(const struct pricing *pricing)
+{
+    return pricing->space;
+}
+
+size_t pricing_first_place(const struct pricing *pricing, uint32_t stage)
+{
+    assert(stage <= pricing->stage_count + 1);
+    return pricing->first_places[stage];
+}
+
+const struct offer *pricing_offer(const struct pricing *pricing, size_t place, uint32_t option)
+{
+    assert(place < pricing->first_places[pricing->stage_count]);
+    return &pricing->offers[pricing->places[place].offers + option];
+}
+
+const struct cost *pricing_least(const struct pricing *pricing, size_t place)
+{
+    assert(place < pricing->place_count);
+    return &pricing->places[place].least;
+}
+
 static const struct offer *walk_offer(const struct pricing *pricing, const struct walk *walk,
                                       uint32_t option)
 {
     assert(walk->stage < pricing->stage_count);
-    return &pricing->offers[pricing->places[walk->place].offers + option];
+    return pricing_offer(pricing, walk->place, option);
 }
 
 struct walk walk_start(const struct pricing *pricing)
@@ -260,15 +277,38 @@ struct cost pricing_cost(const struct pricing *pricing, const struct encoding *e
     return walk_total(pricing, &walk);
 }
 
-/* A branch-and-bound search for the smallest figure. */
+/* A branch-and-bound search for the smallest figure, or for the smallest multiple of limits. */
 struct minimization {
     const struct pricing *pricing;
     struct constraints constraints; /* without a limit on the figure itself */
     enum limit limit;
+    const struct constraints *multiples; /* of these; NULL: the figure */
     bool found;
     struct cost best;
     size_t steps;
 };
+
+/* The multiple of their limits that the figures come to. */
+static double multiple_of(const struct constraints *constraints, const struct cost *cost)
+{
+    double multiple = 0;
+    for (int i = 0; i < LIMIT_COUNT; i++) {
+        uint64_t limit = limit_value(constraints, (enum limit)i);
+        if (limit == 0)
+            continue;
+        double figure = (double)limit_of_cost(cost, (enum limit)i) / (double)limit;
+        multiple = figure > multiple ? figure : multiple;
+    }
+    return multiple;
+}
+
+static bool is_smaller(const struct minimization *search, const struct cost *a,
+                       const struct cost *b)
+{
+    if (search->multiples)
+        return multiple_of(search->multiples, a) < multiple_of(search->multiples, b);
+    return limit_of_cost(a, search->limit) < limit_of_cost(b, search->limit);
+}
 
 static bool worth_choosing(struct minimization *search, const struct walk *walk, uint32_t option)
 {
@@ -276,8 +316,7 @@ static bool worth_choosing(struct minimization *search, const struct walk *walk,
     struct cost bound = walk_bound(search->pricing, walk, option);
     if (!constraints_met(&search->constraints, &bound))
         return false;
-    return !search->found ||
-           limit_of_cost(&bound, search->limit) < limit_of_cost(&search->best, search->limit);
+    return !search->found || is_smaller(search, &bound, &search->best);
 }
 
 /* Depth first with an own stack of walks: at most one a stage. */
@@ -324,4 +363,14 @@ int pricing_minimize(const struct pricing *pricing, const struct constraints *co
     *ret_cost = search.best;
     *ret_exact = complete;
     return 0;
+}
+
+struct cost pricing_nearest(const struct pricing *pricing, const struct constraints *constraints,
+                            bool *ret_exact)
+{
+    struct minimization search = {.pricing = pricing, .multiples = constraints};
+    minimize(&search);
+    assert(search.found);
+    *ret_exact = search.steps < PRICING_STEPS_MAX;
+    return search.best;
 }

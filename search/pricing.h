@@ -61,11 +61,31 @@ bool walk_may_choose(const struct pricing *pricing, const struct walk *walk, uin
 /* The cost of a walk that is through all stages. */
 struct cost walk_total(const struct pricing *pricing, const struct walk *walk);
 
+/* One option at one place. */
+struct offer {
+    struct cost cost;
+    uint32_t next; /* place before the next stage */
+};
+
+/* What the prices are of. */
+const struct space *pricing_space(const struct pricing *pricing);
+/* The first place of a stage; places are numbered stage by stage. Of the stage count: the first place behind the last
+ * stage, and of one more: how many places there are. */
+size_t pricing_first_place(const struct pricing *pricing, uint32_t stage);
+const struct offer *pricing_offer(const struct pricing *pricing, size_t place, uint32_t option);
+/* The least of each figure that finishing from a place costs. */
+const struct cost *pricing_least(const struct pricing *pricing, size_t place);
+
 enum { PRICING_NONE = 1, PRICING_UNKNOWN = 2 };
 /* Finds the architecture with the smallest figure `limit` among those that meet the constraints (whose own limit on that
  * figure is ignored). 0; PRICING_NONE where none meets them; PRICING_UNKNOWN where none was found in PRICING_STEPS_MAX
  * steps. *ret_exact is false where the smallest found may not be the smallest. */
 int pricing_minimize(const struct pricing *pricing, const struct constraints *constraints,
                      enum limit limit, struct cost *ret_cost, bool *ret_exact) MUST_USE;
+/* Finds the architecture whose limited figures are at most the smallest multiple of their limits: the nearest to
+ * constraints that nothing meets. *ret_exact is false where the nearest found in PRICING_STEPS_MAX steps may not be the
+ * nearest. */
+struct cost pricing_nearest(const struct pricing *pricing, const struct constraints *constraints,
+                            bool *ret_exact);
 
 #endif

@@ -6,9 +6,12 @@
 #include <string.h>
 
 enum {
-    UNIFORM_DRAWS_MAX = 64,          /* rejected draws before drawing within the limits */
-    BUILT_DRAWS_MAX = 64,            /* rejected built draws before enumerating */
-    ENUMERABLE_MAX = 1 << 22,        /* encodings of a space that is enumerated to its end */
+    UNIFORM_DRAWS_MAX = 64,  /* rejected draws before drawing within the limits */
+    COUNTED_DRAWS_MAX = 512, /* rejected draws of counted encodings before building some */
+    BUILT_DRAWS_MAX = 64,    /* rejected built draws before enumerating */
+    ENUMERABLE_COUNTED_MAX =
+        1 << 16,              /* counted encodings of a space that is enumerated to its end */
+    ENUMERABLE_MAX = 1 << 22, /* encodings of a space that is enumerated to its end */
     ENUMERATION_STEPS_MAX = 1 << 22, /* options looked at in one enumeration of a larger space */
     NEXT_STEPS_MAX = 1 << 12,        /* and from a given encoding on */
     SEEN_SIZE_MIN = 64,
@@ -28,6 +31,7 @@ void proposals_release(struct proposals *proposals)
 {
     free(proposals->choices);
     free(proposals->seen);
+    feasible_free(proposals->feasible);
     *proposals = (struct proposals){.spec = NULL};
 }
 
@@ -158,6 +162,18 @@ static bool draw_built(const struct proposals *proposals, struct random_stream *
     return true;
 }
 
+/* Counts what may meet the limits, unless that is done. What comes of it depends on the spec only. */
+static int count_feasible(struct proposals *proposals)
+{
+    if (proposals->feasible)
+        return 0;
+    int r =
+        feasible_new(proposals->spec->pricing, &proposals->spec->constraints, &proposals->feasible);
+    if (r == 0 && feasible_count(proposals->feasible) <= ENUMERABLE_COUNTED_MAX)
+        proposals->enumerable = true;
+    return r;
+}
+
 /* An odometer over the encodings, last stage fastest, that passes over what cannot meet the limits. */
 struct enumeration {
     const struct proposals *proposals;
@@ -166,6 +182,16 @@ struct enumeration {
     uint32_t depth; /* stages of `encoding` that are chosen */
     size_t steps, steps_max;
 };
+
+static bool enumeration_may_choose(const struct enumeration *enumeration)
+{
+    const struct proposals *proposals = enumeration->proposals;
+    const struct walk *walk = &enumeration->walks[enumeration->depth];
+    uint32_t option = enumeration->encoding.choices[enumeration->depth];
+    return proposals->feasible ? feasible_may_choose(proposals->feasible, walk, option)
+                               : walk_may_choose(proposals->spec->pricing, walk, option,
+                                                 &proposals->spec->constraints);
+}
 
 /* Completes the encoding with the first options that fit; moves on where there are none. False at the end of the space or
  * of the steps. */
@@ -182,8 +208,7 @@ static bool enumerate_to_feasible(struct enumeration *enumeration)
             if (depth == 0)
                 return false;
             choices[--enumeration->depth]++;
-        } else if (walk_may_choose(spec->pricing, &enumeration->walks[depth], choices[depth],
-                                   &spec->constraints)) {
+        } else if (enumeration_may_choose(enumeration)) {
             enumeration->walks[depth + 1] = enumeration->walks[depth];
             walk_choose(spec->pricing, &enumeration->walks[depth + 1], choices[depth]);
             enumeration->depth++;
@@ -203,6 +228,9 @@ static int enumerate(struct proposals *proposals, struct encoding *ret_encoding)
 {
     if (proposals->all_tried)
         return PROPOSALS_NONE;
+    int r = count_feasible(proposals);
+    if (r < 0)
+        return r;
     struct enumeration enumeration = {.proposals = proposals,
                                       .encoding = proposals->first_untried,
                                       .steps_max =
@@ -227,6 +255,14 @@ int proposals_draw(struct proposals *proposals, struct random_stream *random,
     for (int i = 0; i < UNIFORM_DRAWS_MAX; i++) {
         draw_uniform(proposals, random, ret_encoding);
         if (proposals_allow(proposals, ret_encoding))
+            return 0;
+    }
+    int r = count_feasible(proposals);
+    if (r < 0)
+        return r;
+    for (int i = 0; i < COUNTED_DRAWS_MAX; i++) {
+        if (feasible_draw(proposals->feasible, random, ret_encoding) &&
+            is_new(proposals, ret_encoding))
             return 0;
     }
     for (int i = 0; i < BUILT_DRAWS_MAX; i++) {

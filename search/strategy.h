@@ -23,7 +23,8 @@
  * "policy" is policy gradient (PPO) over the options of each stage, after MnasNet (Tan et al., 2019).
  *
  * A draw that is not feasible or not new is repeated a bounded number of times; then the first feasible new architecture
- * in the order of encodings is proposed, so that a small space is searched to its last architecture. */
+ * in the order of encodings is proposed, so that a space of few encodings, or of few that are feasible, is searched to its
+ * last architecture. */
 #ifndef SEARCH_STRATEGY_H
 #define SEARCH_STRATEGY_H
 
@@ -47,8 +48,9 @@ void strategy_free(struct strategy *strategy);
 
 enum { STRATEGY_EXHAUSTED = 1 };
 /* Proposes candidate k. 0, STRATEGY_EXHAUSTED when no feasible architecture is left that was not proposed, -EINVAL where
- * k is not the number of proposals so far, -ENOMEM. In a space of more than four million encodings STRATEGY_EXHAUSTED may
- * also mean that random draws and four million steps of an enumeration found nothing new. */
+ * k is not the number of proposals so far, -ENOMEM. In a space of more than four million encodings of which more than
+ * 65,536 may be feasible, STRATEGY_EXHAUSTED may also mean that random draws and four million steps of an enumeration found
+ * nothing new. */
 int strategy_ask(struct strategy *strategy, uint64_t k, struct encoding *ret_encoding) MUST_USE;
 /* Records that k was proposed earlier as `encoding`. 0, -EINVAL where the encoding is not of the space or k is not the
  * number of proposals so far, -ENOMEM. */

@@ -413,25 +413,29 @@ static uint64_t good_candidate(const struct model *model, struct random_stream *
     return candidate;
 }
 
-/* Random places, the best first. Where chance finds nothing new, drawing ends. */
-static uint32_t draw_places(struct strategy *strategy, struct climb *climb,
-                            struct climb_place *ret_places)
+/* Random places, the best first; how many. Where chance finds nothing new, drawing ends. -ENOMEM. */
+static int draw_places(struct strategy *strategy, struct climb *climb,
+                       struct climb_place *ret_places)
 {
-    uint32_t count = 0;
+    int count = 0;
     for (; count < RANDOM_STARTS; count++) {
         struct climb_place *place = &ret_places[count];
-        if (proposals_draw(&strategy->proposals, climb->random, &place->encoding) != 0)
+        int r = proposals_draw(&strategy->proposals, climb->random, &place->encoding);
+        if (r < 0)
+            return r;
+        if (r > 0)
             break;
         if (count > 0 && memcmp(&place->encoding, &place[-1].encoding, sizeof place->encoding) == 0)
             break;
         place->value = climb_value(climb, &place->encoding);
     }
-    qsort(ret_places, count, sizeof *ret_places, by_value);
+    qsort(ret_places, (size_t)count, sizeof *ret_places, by_value);
     return count;
 }
 
-/* The best place that climbs from random places and from good results find; -INFINITY where there is none. */
-static struct climb_place find_place(struct strategy *strategy, struct random_stream *random)
+/* The best place that climbs from random places and from good results find; -INFINITY where there is none. -ENOMEM. */
+static int find_place(struct strategy *strategy, struct random_stream *random,
+                      struct climb_place *ret_best)
 {
     struct model *model = strategy->state;
     struct climb *climb = &model->climb;
@@ -442,8 +446,10 @@ static struct climb_place find_place(struct strategy *strategy, struct random_st
     climb->value = acquisition;
     climb->context = strategy;
     climb->evaluations_left = EVALUATIONS;
-    const uint32_t drawn_count = draw_places(strategy, climb, drawn);
-    for (uint32_t i = 0; i < CLIMBS; i++) {
+    const int drawn_count = draw_places(strategy, climb, drawn);
+    if (drawn_count < 0)
+        return drawn_count;
+    for (int i = 0; i < CLIMBS; i++) {
         struct climb_place place = {.value = -INFINITY};
         if (i % 2 == 0 && i / 2 < drawn_count)
             place = drawn[i / 2];
@@ -453,7 +459,8 @@ static struct climb_place find_place(struct strategy *strategy, struct random_st
         if (place.value > best.value)
             best = place;
     }
-    return best;
+    *ret_best = best;
+    return 0;
 }
 
 static int propose(struct strategy *strategy, uint64_t k, struct encoding *ret_encoding)
@@ -466,7 +473,10 @@ static int propose(struct strategy *strategy, uint64_t k, struct encoding *ret_e
     int r = prepare(strategy, k);
     if (r < 0)
         return r;
-    const struct climb_place best = find_place(strategy, &random);
+    struct climb_place best;
+    r = find_place(strategy, &random, &best);
+    if (r < 0)
+        return r;
     if (!(best.value > 0))
         return proposals_draw(&strategy->proposals, &draws, ret_encoding);
     *ret_encoding = best.encoding;

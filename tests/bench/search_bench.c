@@ -1,7 +1,9 @@
 /* Times the search library: nanoseconds a call of ask, tell and replay, of pareto_add and of hypervolumes, at 10,000 and
  * 100,000 candidates.
  *
- *   search_bench [CANDIDATES...] */
+ *   search_bench [CANDIDATES...]
+ *   search_bench --feasible      how fast architectures are drawn where hardly any meets the limits */
+#include "search/feasible.h"
 #include "search/random.h"
 #include "search/strategy.h"
 
@@ -155,8 +157,189 @@ static void bench_front(enum spread spread, uint64_t count)
     free(points);
 }
 
+/* A space, and the share of its encodings that limits leave. */
+struct scarce {
+    const char *name, *space, *image_size;
+    double share;
+};
+
+#define SCARCE_CHOICES(layers, channels, strides)                                                  \
+    "\"layers\": [" layers                                                                         \
+    "], \"kernel\": [3, 5], \"expansion\": [1, 4, 6], \"channels\": [" channels                    \
+    "], \"stride\": [" strides "]}"
+#define SCARCE_STAGE(...)                                                                          \
+    "{\"alternatives\": [{\"block\": \"identity\"},"                                               \
+    " {\"block\": \"mbconv\", \"se\": 0.25, " SCARCE_CHOICES(                                      \
+        __VA_ARGS__) ","                                                                           \
+                     " {\"block\": \"fused_mbconv\", " SCARCE_CHOICES(__VA_ARGS__) "]}"
+
+#define STAGE_1 SCARCE_STAGE("1, 2, 3", "16, 24, 32", "1")
+#define STAGE_2 SCARCE_STAGE("3, 4, 5", "32, 48, 64", "1, 2")
+#define STAGE_3 SCARCE_STAGE("3, 4, 5", "48, 64, 80", "2")
+#define STAGE_4 SCARCE_STAGE("4, 5, 6", "96, 128, 160", "1, 2")
+#define STAGE_5 SCARCE_STAGE("7, 8, 9", "128, 160, 192", "1")
+#define STAGE_6 SCARCE_STAGE("12, 13, 14", "224, 256, 288", "2")
+
+/* A stage can stand in many places: stages before it may be missing, and have several channels and strides. */
+static const char many_places[] =
+    "{\"stem\": {\"stride\": 2, \"channels\": 24}, \"head\": {\"channels\": 1280}, \"stages\": "
+    "[" STAGE_1 "," STAGE_2 "," STAGE_3 "," STAGE_4 "," STAGE_5 "," STAGE_6 "]}";
+
+enum {
+    SCARCE_CANDIDATES = 10000,
+    SCARCE_SAMPLE = 1000,
+    SCARCE_BISECTIONS = 40,
+    SCARCE_JSON_SIZE = 4096
+};
+
+static struct spec *scarce_spec(const struct scarce *scarce, const uint64_t limits[LIMIT_COUNT])
+{
+    char json[SCARCE_JSON_SIZE], members[256] = "";
+    size_t used = 0;
+    for (int i = 0; i < LIMIT_COUNT; i++) {
+        if (limits[i] == 0)
+            continue;
+        used += (size_t)snprintf(members + used, sizeof members - used, "%s\"%s\": %llu",
+                                 used > 0 ? ", " : "", limit_name((enum limit)i),
+                                 (unsigned long long)limits[i]);
+    }
+    int length = snprintf(json, sizeof json,
+                          "{\"dataset\": {\"name\": \"fashion-mnist\"},"
+                          " \"space\": %s, \"strategy\": {\"name\": \"random\"},"
+                          " \"constraints\": {%s}, \"budget\": {\"candidates\": 1000000},"
+                          " \"recipe\": {\"image_size\": %s}, \"seed\": 1}",
+                          scarce->space, members, scarce->image_size);
+    struct spec *spec = NULL;
+    struct error error = {.message = ""};
+    check(spec_parse(json, (size_t)length, NULL, &spec, &error), &error);
+    return spec;
+}
+
+/* The share of all encodings that meets the limits: those counted, times the part of their draws that does. */
+static double feasible_share(const struct spec *spec, const struct constraints *constraints)
+{
+    struct feasible *feasible = NULL;
+    struct random_stream random = random_stream_of(1, 0, RANDOM_PROPOSAL);
+    char encodings[SPACE_COUNT_SIZE];
+    check(feasible_new(spec->pricing, constraints, &feasible), NULL);
+    uint32_t met = 0;
+    for (uint32_t i = 0; i < SCARCE_SAMPLE; i++) {
+        struct encoding encoding;
+        met += feasible_draw(feasible, &random, &encoding);
+    }
+    space_count_encodings(spec->space, encodings);
+    double share = feasible_count(feasible) * met / SCARCE_SAMPLE / strtod(encodings, NULL);
+    feasible_free(feasible);
+    return share;
+}
+
+/* The mean cost of random encodings. */
+static void mean_costs(const struct spec *spec, double ret_means[LIMIT_COUNT])
+{
+    struct random_stream random = random_stream_of(2, 0, RANDOM_PROPOSAL);
+    memset(ret_means, 0, LIMIT_COUNT * sizeof *ret_means);
+    for (uint32_t i = 0; i < SCARCE_SAMPLE; i++) {
+        struct encoding encoding = {{0}};
+        for (uint32_t j = 0; j < space_stage_count(spec->space); j++)
+            encoding.choices[j] =
+                (uint16_t)random_below(&random, space_option_count(spec->space, j));
+        struct cost cost = pricing_cost(spec->pricing, &encoding);
+        for (int j = 0; j < LIMIT_COUNT; j++)
+            ret_means[j] += (double)limit_of_cost(&cost, (enum limit)j) / SCARCE_SAMPLE;
+    }
+}
+
+/* Limits on the figures in the set `limited`, equally far from the least to the mean, that leave the share; its value. */
+static double scarce_limits(const struct scarce *scarce, unsigned limited,
+                            uint64_t ret_limits[LIMIT_COUNT])
+{
+    memset(ret_limits, 0, LIMIT_COUNT * sizeof *ret_limits);
+    struct spec *spec = scarce_spec(scarce, ret_limits);
+    struct cost least = pricing_minimum(spec->pricing);
+    double means[LIMIT_COUNT], low = 0, high = 2, share = 0;
+    mean_costs(spec, means);
+    for (int i = 0; i < SCARCE_BISECTIONS; i++) {
+        double part = (low + high) / 2;
+        uint64_t limits[LIMIT_COUNT] = {0};
+        for (int j = 0; j < LIMIT_COUNT; j++) {
+            double from = (double)limit_of_cost(&least, (enum limit)j);
+            if (limited >> j & 1)
+                limits[j] = (uint64_t)(from + part * (means[j] - from));
+        }
+        struct constraints constraints = {limits[0], limits[1], limits[2]};
+        double found = feasible_share(spec, &constraints);
+        if (found > scarce->share) {
+            high = part;
+            continue;
+        }
+        low = part;
+        if (found > 0) {
+            share = found;
+            memcpy(ret_limits, limits, sizeof limits);
+        }
+    }
+    spec_free(spec);
+    return share;
+}
+
+static void bench_scarce(const struct scarce *scarce, unsigned limited)
+{
+    uint64_t limits[LIMIT_COUNT];
+    double share = scarce_limits(scarce, limited, limits);
+    struct spec *spec = scarce_spec(scarce, limits);
+    struct strategy *strategy = NULL;
+    check(strategy_new(spec, &strategy, NULL), NULL);
+    printf("\n%s, %s pixels, one encoding in %.0f:", scarce->name, scarce->image_size, 1 / share);
+    for (int i = 0; i < LIMIT_COUNT; i++) {
+        if (limits[i] != 0)
+            printf(" %s %llu", limit_name((enum limit)i), (unsigned long long)limits[i]);
+    }
+    printf("\n");
+    double start = now_ns(), first = 0, slowest = 0;
+    uint64_t k = 0;
+    for (int r = 0; k < SCARCE_CANDIDATES && r == 0; k += r == 0) {
+        struct encoding encoding;
+        double before = now_ns();
+        r = strategy_ask(strategy, k, &encoding);
+        check(r, NULL);
+        double taken = now_ns() - before;
+        if (k == 0)
+            first = taken;
+        else if (taken > slowest)
+            slowest = taken;
+    }
+    double total = now_ns() - start;
+    print_row(k < SCARCE_CANDIDATES ? "strategy_ask, to the last architecture" : "strategy_ask", k,
+              total);
+    printf("%.0f a second; the first after %.1f ms, the slowest of the others %.2f ms\n",
+           (double)k * 1e9 / total, first / 1e6, slowest / 1e6);
+    strategy_free(strategy);
+    spec_free(spec);
+}
+
+static int bench_feasible(void)
+{
+    static const char v2_s[] = "{\"preset\": \"efficientnetv2-s\"}";
+    static const char small[] = "{\"preset\": \"efficientnetv2-small-images\"}";
+    static const struct scarce spaces[] = {
+        {"efficientnetv2-s", v2_s, "128", 1e-6},
+        {"efficientnetv2-s", v2_s, "128", 1e-8},
+        {"efficientnetv2-small-images", small, "28", 1e-3},
+        {"stages in many places", many_places, "128", 1e-6},
+        {"stages in many places", many_places, "128", 1e-9},
+    };
+    static const unsigned limited[] = {1, 2, 4, 3, 5, 6, 7}; /* sets of limits */
+    for (size_t i = 0; i < ARRAY_LENGTH(spaces); i++) {
+        for (size_t j = 0; j < ARRAY_LENGTH(limited); j++)
+            bench_scarce(&spaces[i], limited[j]);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "--feasible") == 0)
+        return bench_feasible();
     static const char *const defaults[] = {"10000", "100000"};
     static const struct bench benches[] = {
         {"efficientnetv2-b0", "random", "", "9000000", "64"},

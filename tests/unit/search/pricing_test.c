@@ -1,63 +1,15 @@
 /* Prices against cost_of, bounds and minima against enumeration. */
 #include "search/pricing.h"
-#include "search/random.h"
+#include "tests/unit/search/random_spaces.h"
 
 #include <errno.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
-
-static const struct problem problem = {20, 1, 10};
-
-static struct stage random_stage(struct random_stream *random)
-{
-    return (struct stage){.block = (enum block_type)random_below(random, 4),
-                          .layers = 1 + (uint32_t)random_below(random, 3),
-                          .kernel = 1 + 2 * (uint32_t)random_below(random, 3),
-                          .expansion = 1 + (uint32_t)random_below(random, 4),
-                          .se_ratio = random_below(random, 2) == 0 ? 2500 : 0,
-                          .stride = 1 + (uint32_t)random_below(random, 2),
-                          .channels = 8 * (1 + (uint32_t)random_below(random, 4))};
-}
-
-static struct space *random_space(struct random_stream *random)
-{
-    struct stage options[5][5];
-    struct space_stage stages[5];
-    struct space_definition definition = {
-        .ends = {.stem_kernel = 3, .stem_stride = 1, .stem_channels = 8, .head_channels = 16},
-        .stages = stages,
-        .stage_count = 1 + (uint32_t)random_below(random, 5)};
-    for (uint32_t i = 0; i < definition.stage_count; i++) {
-        stages[i].options = options[i];
-        stages[i].option_count = 1 + (uint32_t)random_below(random, 5);
-        for (uint32_t j = 0; j < stages[i].option_count; j++)
-            options[i][j] = random_stage(random);
-    }
-    struct space *space = NULL;
-    assert_int_equal(space_new(&definition, &space, NULL), 0);
-    return space;
-}
-
-static bool next_encoding(const struct space *space, struct encoding *encoding)
-{
-    for (uint32_t i = 0; i < space_stage_count(space); i++) {
-        if (++encoding->choices[i] < space_option_count(space, i))
-            return true;
-        encoding->choices[i] = 0;
-    }
-    return false;
-}
-
-static struct cost cost_of_encoding(const struct space *space, const struct encoding *encoding)
-{
-    struct architecture architecture;
-    space_architecture(space, encoding, &architecture);
-    return cost_of(&architecture, &problem);
-}
 
 static void assert_cost_equal(const struct cost *a, const struct cost *b)
 {
@@ -74,7 +26,7 @@ static void test_prices_equal_the_costs_of_the_architectures(void **state)
         struct random_stream random = random_stream_of(seed, 0, RANDOM_PROPOSAL);
         struct space *space = random_space(&random);
         struct pricing *pricing = NULL;
-        assert_int_equal(pricing_new(space, &problem, &pricing, NULL), 0);
+        assert_int_equal(pricing_new(space, &random_spaces_problem, &pricing, NULL), 0);
         struct encoding encoding = {{0}};
         struct cost least = {UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
         do {
@@ -119,7 +71,7 @@ static void test_minimum_under_other_limits_equals_enumeration(void **state)
         struct random_stream random = random_stream_of(seed, 0, RANDOM_PROPOSAL);
         struct space *space = random_space(&random);
         struct pricing *pricing = NULL;
-        assert_int_equal(pricing_new(space, &problem, &pricing, NULL), 0);
+        assert_int_equal(pricing_new(space, &random_spaces_problem, &pricing, NULL), 0);
         struct cost minimum = pricing_minimum(pricing);
         struct constraints limits = {.macs_max =
                                          minimum.macs * (90 + random_below(&random, 40)) / 100,
@@ -141,6 +93,53 @@ static void test_minimum_under_other_limits_equals_enumeration(void **state)
     assert_in_range(infeasible, 5, 55);
 }
 
+/* The smallest multiple of the limits that any encoding comes to, by enumeration. */
+static double brute_multiple(const struct space *space, const struct constraints *constraints)
+{
+    struct encoding encoding = {{0}};
+    double least = INFINITY;
+    do {
+        struct cost cost = cost_of_encoding(space, &encoding);
+        double multiple = 0;
+        for (int i = 0; i < LIMIT_COUNT; i++) {
+            uint64_t limit = limit_value(constraints, (enum limit)i);
+            if (limit != 0)
+                multiple =
+                    fmax(multiple, (double)limit_of_cost(&cost, (enum limit)i) / (double)limit);
+        }
+        least = fmin(least, multiple);
+    } while (next_encoding(space, &encoding));
+    return least;
+}
+
+static void test_nearest_to_limits_equals_enumeration(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 300; seed < 360; seed++) {
+        struct random_stream random = random_stream_of(seed, 0, RANDOM_PROPOSAL);
+        struct space *space = random_space(&random);
+        struct pricing *pricing = NULL;
+        assert_int_equal(pricing_new(space, &random_spaces_problem, &pricing, NULL), 0);
+        struct cost minimum = pricing_minimum(pricing);
+        struct constraints limits = {
+            .params_max = minimum.params * (70 + random_below(&random, 60)) / 100,
+            .macs_max = minimum.macs * (70 + random_below(&random, 60)) / 100,
+            .memory_max = random_below(&random, 2) * minimum.activation_bytes};
+        bool exact = false;
+        struct cost nearest = pricing_nearest(pricing, &limits, &exact);
+        double expected = brute_multiple(space, &limits), found = 0;
+        for (int i = 0; i < LIMIT_COUNT; i++) {
+            uint64_t limit = limit_value(&limits, (enum limit)i);
+            if (limit != 0)
+                found = fmax(found, (double)limit_of_cost(&nearest, (enum limit)i) / (double)limit);
+        }
+        assert_true(exact);
+        assert_true(found == expected);
+        pricing_free(pricing);
+        space_free(space);
+    }
+}
+
 /* With one limit, an option may be chosen exactly when an encoding that meets the limit goes through it. */
 static void test_walk_with_one_limit_never_ends_in_a_dead_end(void **state)
 {
@@ -149,7 +148,7 @@ static void test_walk_with_one_limit_never_ends_in_a_dead_end(void **state)
         struct random_stream random = random_stream_of(seed, 0, RANDOM_PROPOSAL);
         struct space *space = random_space(&random);
         struct pricing *pricing = NULL;
-        assert_int_equal(pricing_new(space, &problem, &pricing, NULL), 0);
+        assert_int_equal(pricing_new(space, &random_spaces_problem, &pricing, NULL), 0);
         struct constraints limits = {.params_max = pricing_minimum(pricing).params * 5 / 4};
         bool possible[5] = {false};
         struct encoding encoding = {{0}};
@@ -181,7 +180,7 @@ static void test_space_with_too_many_places_is_refused(void **state)
     struct pricing *pricing = NULL;
     struct error error = {0};
     assert_int_equal(space_new(&definition, &space, NULL), 0);
-    assert_int_equal(pricing_new(space, &problem, &pricing, &error), -E2BIG);
+    assert_int_equal(pricing_new(space, &random_spaces_problem, &pricing, &error), -E2BIG);
     assert_string_equal(error.pointer, "/stages/1");
     assert_null(pricing);
     space_free(space);
@@ -208,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_prices_equal_the_costs_of_the_architectures),
         cmocka_unit_test(test_minimum_under_other_limits_equals_enumeration),
+        cmocka_unit_test(test_nearest_to_limits_equals_enumeration),
         cmocka_unit_test(test_walk_with_one_limit_never_ends_in_a_dead_end),
         cmocka_unit_test(test_space_with_too_many_places_is_refused),
         cmocka_unit_test(test_costs_stop_at_their_maximum),
