@@ -28,7 +28,8 @@ enum random_purpose {
     RANDOM_DIRECTION = 30, /* along which hypervolumes are estimated */
     RANDOM_CLIMB = 31,
     RANDOM_POLICY = 40,
-    RANDOM_REHEARSED_RUN = 60 /* which of a table's runs an evaluation gives */
+    RANDOM_REHEARSED_RUN = 60, /* which of a table's runs an evaluation gives */
+    RANDOM_FEASIBLE = 80       /* whether anything meets a search's limits */
 };
 
 enum { RANDOM_BLOCK_WORDS = 4 };

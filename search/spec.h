@@ -69,8 +69,8 @@ struct spec_datasets {
 };
 
 /* Reads and checks the whole text. Refuses unknown and duplicate keys, NaN, too deep nesting, sizes that do not fit the
- * data set, an empty space, and a space in which nothing meets the constraints (naming the limit that binds and the
- * nearest value that would work). `datasets` may be NULL: the well-known ones. -EINVAL with a pointer into the text,
+ * data set, an empty space, and a space in which nothing meets the constraints (naming the limits that bind and the
+ * nearest values that would work). `datasets` may be NULL: the well-known ones. -EINVAL with a pointer into the text,
  * -E2BIG, -ENOMEM. In the library archscout_search_json. */
 int spec_parse(const char *json, size_t json_length, const struct spec_datasets *datasets,
                struct spec **ret_spec, struct error *error) MUST_USE;

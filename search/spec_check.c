@@ -1,8 +1,12 @@
 #include "search/spec_check.h"
 
+#include "search/feasible.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+
+enum { FEASIBLE_DRAWS_MAX = 256 }; /* before it is searched for what meets the limits */
 
 static int dataset_check(const struct spec *spec, struct error *error)
 {
@@ -73,24 +77,70 @@ static int image_size_check(const struct spec *spec, struct error *error)
     return 0;
 }
 
-static int refuse_limit(enum limit limit, struct error *error, const char *reason, uint64_t given,
-                        uint64_t needed)
+/* Appends "params_max = 5 and macs_max = 7" or, for the needed values, "params_max must be at least 6 and ...", of the
+ * limits in the set. */
+static void list_limits(char *text, size_t size, unsigned set, const char *link,
+                        const uint64_t values[LIMIT_COUNT])
 {
-    char pointer[ERROR_POINTER_SIZE];
-    snprintf(pointer, sizeof pointer, "/constraints/%s", limit_name(limit));
-    return error_set(error, -EINVAL, pointer,
-                     "No architecture of this space meets %s = %" PRIu64 "%s; %s must be at least "
-                     "%" PRIu64 ".",
-                     limit_name(limit), given, reason, limit_name(limit), needed);
+    size_t used = 0;
+    text[0] = '\0';
+    for (int i = 0; i < LIMIT_COUNT && used < size; i++) {
+        if (set >> i & 1)
+            used += (size_t)snprintf(text + used, size - used, "%s%s %s %" PRIu64,
+                                     used > 0 ? " and " : "", limit_name((enum limit)i), link,
+                                     values[i]);
+    }
 }
 
-/* Each limit could be met alone: what is the least that one of them would have to be raised to, given the others? */
-static int joint_check(const struct spec *spec, struct error *error)
+/* Limits that, raised to the needed values, let an architecture in. */
+struct raise {
+    unsigned set; /* of limits */
+    uint64_t needed[LIMIT_COUNT];
+    bool exact; /* no smaller values would do */
+};
+
+static int refuse_limits(const struct spec *spec, const struct raise *raise, struct error *error)
 {
-    enum limit nearest = LIMIT_COUNT;
-    uint64_t nearest_needed = 0;
-    double nearest_factor = 0;
-    bool nearest_exact = false;
+    char pointer[ERROR_POINTER_SIZE], given[ERROR_MESSAGE_SIZE / 3], needed[ERROR_MESSAGE_SIZE / 3];
+    uint64_t values[LIMIT_COUNT];
+    struct cost minimum = pricing_minimum(spec->pricing);
+    bool together = false;
+    unsigned first = (unsigned)__builtin_ctz(raise->set);
+    for (int i = 0; i < LIMIT_COUNT; i++) {
+        values[i] = limit_value(&spec->constraints, (enum limit)i);
+        if (raise->set >> i & 1)
+            together = together || raise->needed[i] != limit_of_cost(&minimum, (enum limit)i);
+    }
+    list_limits(given, sizeof given, raise->set, "=", values);
+    list_limits(needed, sizeof needed, raise->set, "must be at least", raise->needed);
+    snprintf(pointer, sizeof pointer, "/constraints/%s", limit_name((enum limit)first));
+    return error_set(error, -EINVAL, pointer, "No architecture of this space meets %s%s%s; %s.",
+                     given, together ? " together with the other limits" : "",
+                     raise->exact ? "" : ", as far as was searched", needed);
+}
+
+/* Whether architectures that meet all limits are soon found among those that may. */
+static int draw_feasible(const struct spec *spec, bool *ret_found)
+{
+    struct feasible *feasible = NULL;
+    struct random_stream random = random_stream_of(0, 0, RANDOM_FEASIBLE);
+    int r = feasible_new(spec->pricing, &spec->constraints, &feasible);
+    if (r < 0)
+        return r;
+    *ret_found = false;
+    for (int i = 0; i < FEASIBLE_DRAWS_MAX && !*ret_found && feasible_count(feasible) > 0; i++) {
+        struct encoding encoding;
+        *ret_found = feasible_draw(feasible, &random, &encoding);
+    }
+    feasible_free(feasible);
+    return 0;
+}
+
+/* The one limit that has to be raised least, given the others. An empty set where none was found. */
+static struct raise raise_one(const struct spec *spec)
+{
+    struct raise raise = {.set = 0};
+    double least = 0;
     for (int i = 0; i < LIMIT_COUNT; i++) {
         enum limit limit = (enum limit)i;
         uint64_t given = limit_value(&spec->constraints, limit);
@@ -99,40 +149,49 @@ static int joint_check(const struct spec *spec, struct error *error)
         if (given == 0 ||
             pricing_minimize(spec->pricing, &spec->constraints, limit, &cost, &exact) != 0)
             continue;
-        uint64_t needed = limit_of_cost(&cost, limit);
-        if (needed <= given)
-            return 0;
-        double factor = (double)needed / (double)given;
-        if (nearest == LIMIT_COUNT || factor < nearest_factor) {
-            nearest = limit;
-            nearest_needed = needed;
-            nearest_factor = factor;
-            nearest_exact = exact;
-        }
+        double factor = (double)limit_of_cost(&cost, limit) / (double)given;
+        if (raise.set != 0 && factor >= least)
+            continue;
+        least = factor;
+        raise.set = 1U << i;
+        raise.needed[i] = limit_of_cost(&cost, limit);
+        raise.exact = exact;
     }
-    if (nearest == LIMIT_COUNT)
-        return error_set(
-            error, -EINVAL, "/constraints",
-            "Every limit could be met alone, but no architecture that meets them together "
-            "was found; raise more than one of them.");
-    return refuse_limit(nearest, error,
-                        nearest_exact ? " together with the other limits"
-                                      : " together with the other limits, as far as was searched",
-                        limit_value(&spec->constraints, nearest), nearest_needed);
+    return raise;
 }
 
-static int feasibility_check(const struct spec *spec, struct error *error)
+/* The limits that have to be raised for the architecture that is nearest to all of them. */
+static struct raise raise_several(const struct spec *spec)
 {
-    struct cost minimum = pricing_minimum(spec->pricing);
-    bool limited = false;
+    struct raise raise = {.set = 0};
+    struct cost cost = pricing_nearest(spec->pricing, &spec->constraints, &raise.exact);
     for (int i = 0; i < LIMIT_COUNT; i++) {
         uint64_t given = limit_value(&spec->constraints, (enum limit)i);
-        uint64_t needed = limit_of_cost(&minimum, (enum limit)i);
-        if (given != 0 && needed > given)
-            return refuse_limit((enum limit)i, error, "", given, needed);
-        limited = limited || given != 0;
+        raise.needed[i] = limit_of_cost(&cost, (enum limit)i);
+        if (given != 0 && raise.needed[i] > given)
+            raise.set |= 1U << i;
     }
-    return limited ? joint_check(spec, error) : 0;
+    return raise;
+}
+
+/* The value named when something is refused is the figure of an architecture, and what finds it does not look at the value
+ * given for it, so it finds that architecture again when the value is used. */
+static int feasibility_check(const struct spec *spec, struct error *error)
+{
+    bool found = false;
+    int r = draw_feasible(spec, &found);
+    if (r < 0)
+        return error_set(error, r, "", "Out of memory.");
+    if (found)
+        return 0;
+    struct raise raise = raise_one(spec);
+    if (raise.set == 0)
+        raise = raise_several(spec);
+    for (int i = 0; i < LIMIT_COUNT; i++) {
+        if (raise.set >> i & 1 && raise.needed[i] > limit_value(&spec->constraints, (enum limit)i))
+            return refuse_limits(spec, &raise, error);
+    }
+    return 0;
 }
 
 static int listed_check(const struct spec *spec, struct error *error)
