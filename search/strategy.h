@@ -63,7 +63,7 @@ int strategy_tell(struct strategy *strategy, const struct observation *observati
 
 /* The candidate to take when no more is trained: of those that were observed, the one that a strategy which models the
  * reward expects the most of, noise taken off; else, and where several objectives are modelled, the one with the largest
- * reward. Changes no later proposal. 0, -ENOENT where nothing usable was observed, -ENOMEM. */
+ * reward. Changes no later proposal. Takes up to some 100 ms. 0, -ENOENT where nothing usable was observed, -ENOMEM. */
 int strategy_recommend(struct strategy *strategy, uint64_t *ret_candidate) MUST_USE;
 
 #define STRATEGY_NO_PARENT UINT64_MAX

@@ -7,7 +7,7 @@
  * et al. 2010).
  *
  * The work of a proposal is bounded, whatever was observed: a model is made of at most MODEL_POINTS results, its weights are
- * those that at most SURROGATE_FIT_POINTS_MAX of the first m results make likely, m growing by an eighth at a time, and at most
+ * those that at most FIT_POINTS of the first m results make likely, m growing by an eighth at a time, and at most
  * EVALUATIONS architectures are looked at. Everything is a function of the observations and of what is being trained;
  * what the state keeps beyond them saves time only, so replaying gives the same proposals. */
 #include "search/acquisition.h"
@@ -23,9 +23,12 @@
 #include <string.h>
 
 enum {
-    INITIAL = 10,     /* random proposals before the model's */
-    OBSERVED_MIN = 4, /* usable observations that a model needs */
-    FIT_EVERY = 40,   /* up to so many observations each has its own fit */
+    INITIAL = 10,         /* random proposals before the model's */
+    OBSERVED_MIN = 4,     /* usable observations that a model needs */
+    FIT_EVERY = 40,       /* up to so many observations each has its own fit */
+    FIT_POINTS = 80,      /* results that weights are fitted to */
+    FIT_POINTS_WIDE = 64, /* where there are more than SLOTS_WIDE slots */
+    SLOTS_WIDE = 16,
     MODEL_POINTS = 208,
     RECENT_POINTS = 16, /* of them are added one by one before the rest is chosen anew */
     PENDING_MAX = SURROGATE_POINTS_MAX - MODEL_POINTS,
@@ -33,7 +36,7 @@ enum {
         8 * PENDING_MAX, /* latest proposals among which it is looked for what is being trained */
     RANDOM_STARTS = 24,
     CLIMBS = 8,
-    EVALUATIONS = 320,
+    EVALUATIONS = 256, /* architectures looked at, divided by the modelled quantities */
     TOURNAMENT = 32,
     RECOMMEND_POINTS = SURROGATE_FIT_POINTS_MAX,
 };
@@ -52,6 +55,10 @@ struct model {
     struct features features;
     struct quantity quantities[GOODNESS_MAX];
     uint32_t quantity_count; /* 1: the reward */
+    uint32_t modelled_count;
+    struct model_selection
+        chosen; /* of more than MODEL_POINTS, from the first chosen_of; 0: not yet */
+    uint32_t chosen_of;
     struct model_results results;
     struct pareto *pareto; /* of the results, over spec->objectives; NULL with one quantity */
     double worst[GOODNESS_MAX], finest[GOODNESS_MAX]; /* of the first INITIAL results */
@@ -104,8 +111,10 @@ static int model_new(const struct spec *spec, void **ret_state)
     for (uint32_t i = 0; r == 0 && i < model->quantity_count; i++) {
         model->worst[i] = INFINITY;
         model->finest[i] = -INFINITY;
-        if (model->quantities[i].modelled)
-            r = surrogate_new(&model->features, &model->quantities[i].surrogate);
+        if (!model->quantities[i].modelled)
+            continue;
+        model->modelled_count++;
+        r = surrogate_new(&model->features, &model->quantities[i].surrogate);
     }
     if (r == 0 && model->quantity_count > 1)
         r = pareto_new(spec->objectives, spec->objective_count, &model->pareto);
@@ -229,11 +238,11 @@ static int fit_when_due(struct strategy *strategy, uint32_t index)
     struct quantity *quantity = &model->quantities[index];
     struct model_selection selection;
     double values[SURROGATE_POINTS_MAX];
+    const uint32_t points = model->features.slot_count > SLOTS_WIDE ? FIT_POINTS_WIDE : FIT_POINTS;
     const uint32_t due = fit_count(model->results.count - index);
     if (quantity->fitted == due)
         return 0;
-    int r = model_results_select(&model->results, due, model->quantity_count,
-                                 SURROGATE_FIT_POINTS_MAX, &selection);
+    int r = model_results_select(&model->results, due, model->quantity_count, points, &selection);
     if (r < 0)
         return r;
     load(strategy, quantity, &selection);
@@ -284,16 +293,24 @@ static double quantity_condition(const struct strategy *strategy, uint32_t index
 }
 
 /* All results; of more than MODEL_POINTS a choice among the first, renewed every RECENT_POINTS, and all after them. */
-static int select_results(const struct model *model, struct model_selection *ret_selection)
+static int select_results(struct model *model, struct model_selection *ret_selection)
 {
     const uint32_t count = model->results.count;
-    const uint32_t first = count <= MODEL_POINTS ? count : count - count % RECENT_POINTS;
-    const uint32_t wanted = count <= MODEL_POINTS ? MODEL_POINTS : MODEL_POINTS - RECENT_POINTS;
-    int r =
-        model_results_select(&model->results, first, model->quantity_count, wanted, ret_selection);
-    for (uint32_t i = first; r == 0 && i < count; i++)
+    const uint32_t first = count - count % RECENT_POINTS;
+    if (count <= MODEL_POINTS)
+        return model_results_select(&model->results, count, model->quantity_count, MODEL_POINTS,
+                                    ret_selection);
+    if (model->chosen_of != first) {
+        int r = model_results_select(&model->results, first, model->quantity_count,
+                                     MODEL_POINTS - RECENT_POINTS, &model->chosen);
+        if (r < 0)
+            return r;
+        model->chosen_of = first;
+    }
+    *ret_selection = model->chosen;
+    for (uint32_t i = first; i < count; i++)
         ret_selection->items[ret_selection->count++] = i;
-    return r;
+    return 0;
 }
 
 /* Without one of the spec's own: what is worse than the first results by a quarter of their range. */
@@ -445,7 +462,7 @@ static int find_place(struct strategy *strategy, struct random_stream *random,
     climb->random = random;
     climb->value = acquisition;
     climb->context = strategy;
-    climb->evaluations_left = EVALUATIONS;
+    climb->evaluations_left = EVALUATIONS / model->modelled_count;
     const int drawn_count = draw_places(strategy, climb, drawn);
     if (drawn_count < 0)
         return drawn_count;

