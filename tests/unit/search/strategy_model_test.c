@@ -4,6 +4,7 @@
 #include "search/strategy.h"
 #include "tests/unit/search/specs.h"
 
+#include <errno.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -200,12 +201,48 @@ static void test_proposals_made_at_the_same_time_differ_in_more_than_one_stage_a
     spec_free(spec);
 }
 
+/* A recommendation is among the best in truth, and asking for it changes no later proposal. One early result is better
+ * measured than it is. */
+static void test_recommendation_is_among_the_best_and_changes_nothing(void **state)
+{
+    (void)state;
+    const char *const objectives[] = {one, three};
+    for (size_t o = 0; o < ARRAY_LENGTH(objectives); o++) {
+        struct spec *spec = spec_of(objectives[o], "model", 2);
+        struct strategy *strategy = strategy_of(spec), *other = strategy_of(spec);
+        struct encoding encoding, same;
+        uint64_t recommended = 0, lucky = 3;
+        double best = 0, worst = 1, truth[60];
+        assert_int_equal(strategy_recommend(strategy, &recommended), -ENOENT);
+        for (uint64_t k = 0; k < 60; k++) {
+            assert_int_equal(strategy_ask(strategy, k, &encoding), 0);
+            assert_int_equal(strategy_ask(other, k, &same), 0);
+            assert_memory_equal(&encoding, &same, sizeof same);
+            struct observation observation = observe(spec, k, &encoding);
+            truth[k] = observation.reward;
+            best = fmax(best, truth[k]);
+            worst = fmin(worst, truth[k]);
+            if (k == lucky)
+                observation.reward = 1.01 * best;
+            assert_int_equal(strategy_tell(strategy, &observation), 0);
+            assert_int_equal(strategy_tell(other, &observation), 0);
+            assert_int_equal(strategy_recommend(strategy, &recommended), 0);
+        }
+        if (o == 0)
+            assert_true(best - truth[recommended] < 0.1 * (best - worst));
+        strategy_free(strategy);
+        strategy_free(other);
+        spec_free(spec);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forty_trainings_find_more_than_by_evolution_or_chance),
         cmocka_unit_test(test_fronts_grow_faster_than_by_chance),
         cmocka_unit_test(test_rebuilding_at_any_point_changes_nothing),
+        cmocka_unit_test(test_recommendation_is_among_the_best_and_changes_nothing),
         cmocka_unit_test(test_failed_results_do_not_stop_it),
         cmocka_unit_test(
             test_proposals_made_at_the_same_time_differ_in_more_than_one_stage_at_times),
