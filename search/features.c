@@ -23,7 +23,10 @@ static bool same_blocks(const struct stage *a, const struct stage *b)
     double x[FEATURES_A_SLOT], y[FEATURES_A_SLOT];
     attributes_of(a, x);
     attributes_of(b, y);
-    return memcmp(x + 1, y + 1, 4 * sizeof *x) == 0;
+    for (int i = 1; i <= 4; i++)
+        if (x[i] != y[i])
+            return false;
+    return true;
 }
 
 /* ---- runs ---- */

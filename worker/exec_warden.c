@@ -90,12 +90,14 @@ static bool reap(struct keeper *keeper)
 /* Orphans of the command are this process's children: it is their subreaper. */
 static void kill_children(void)
 {
-    char path[64];
-    long pid;
+    char path[64], word[32];
     snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
     FILE *file = fopen(path, "re");
-    while (file && fscanf(file, "%ld", &pid) == 1)
-        kill((pid_t)pid, SIGKILL);
+    while (file && fscanf(file, "%31s", word) == 1) {
+        const long pid = strtol(word, NULL, 10);
+        if (pid > 0)
+            kill((pid_t)pid, SIGKILL);
+    }
     if (file)
         fclose(file);
 }
