@@ -1,9 +1,10 @@
 #include "worker/agent_files.h"
 
+#include "worker/data/file.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DIRECTORY_MODE = 0700, FILE_MODE = 0600, FILES_OPEN_MAX = 8 };
+enum { DIRECTORY_MODE = 0700, FILE_MODE = 0600 };
 
 static const char prefix[] = "agent-";
 
@@ -28,31 +29,6 @@ int agent_files_root(char ret_root[PATH_MAX])
     if (cache && cache[0] == '/')
         return join(ret_root, cache, "archscout/work");
     return home && home[0] == '/' ? join(ret_root, home, ".cache/archscout/work") : -ENOENT;
-}
-
-static int make_directories(const char *path)
-{
-    char part[PATH_MAX];
-    for (size_t i = 1; path[i - 1]; i++) {
-        if (path[i] != '/' && path[i] != '\0')
-            continue;
-        snprintf(part, sizeof part, "%.*s", (int)i, path);
-        if (mkdir(part, DIRECTORY_MODE) < 0 && errno != EEXIST)
-            return -errno;
-    }
-    return 0;
-}
-
-static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place)
-{
-    (void)status, (void)kind, (void)place;
-    remove(path);
-    return 0;
-}
-
-static void remove_tree(const char *path)
-{
-    nftw(path, remove_entry, FILES_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
 }
 
 /* The descriptor that holds the lock, or a negative errno: -EWOULDBLOCK where its agent lives. */
@@ -76,7 +52,7 @@ static void remove_left_behind(const char *directory)
 {
     int fd = lock(directory, 0);
     if (fd >= 0) {
-        remove_tree(directory);
+        file_remove_tree(directory);
         close(fd);
     }
 }
@@ -99,7 +75,7 @@ int agent_files_open(const char *root, const char *name, struct agent_files *ret
 {
     char own[NAME_MAX];
     *ret_files = (struct agent_files){.lock_fd = -1};
-    int r = make_directories(root);
+    int r = file_make_directories(root, DIRECTORY_MODE, NULL);
     if (r == 0) {
         sweep(root);
         snprintf(own, sizeof own, "%s%.64s", prefix, name);
@@ -119,7 +95,7 @@ void agent_files_close(struct agent_files *files)
 {
     if (files->lock_fd < 0)
         return;
-    remove_tree(files->directory);
+    file_remove_tree(files->directory);
     close(files->lock_fd);
     files->lock_fd = -1;
 }

@@ -81,7 +81,7 @@ static bool can_go_on(const struct known_dataset *wanted, int code)
 static int fetch_all(const struct known_dataset *wanted, struct fetched *fetched,
                      struct dataset_progress *progress, struct error *error)
 {
-    int r = file_make_directories(fetched->directory, error);
+    int r = file_make_directories(fetched->directory, 0777, error);
     for (uint32_t i = 0; i < wanted->file_count && r == 0; i++) {
         char name[FETCH_NAME_MAX + 1];
         name_of_url(wanted->files[i].url, name);

@@ -1,9 +1,10 @@
 #include "worker/exec_directory.h"
 
+#include "worker/data/file.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,34 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { DIRECTORY_MODE = 0700, FILES_OPEN_MAX = 8, REMOVALS_MAX = 1024 };
+enum { DIRECTORY_MODE = 0700, REMOVALS_MAX = 1024 };
 
 static const struct exec_directory none = {.fd = -1};
-
-static int make_parents(const char *path)
-{
-    char part[PATH_MAX];
-    for (size_t i = 1; path[i - 1]; i++) {
-        if (path[i] != '/' && path[i] != '\0')
-            continue;
-        snprintf(part, sizeof part, "%.*s", (int)i, path);
-        if (mkdir(part, DIRECTORY_MODE) < 0 && errno != EEXIST)
-            return -errno;
-    }
-    return 0;
-}
-
-static int remove_entry(const char *path, const struct stat *status, int kind, struct FTW *place)
-{
-    (void)status, (void)kind, (void)place;
-    remove(path);
-    return 0;
-}
-
-static void remove_tree(const char *path)
-{
-    nftw(path, remove_entry, FILES_OPEN_MAX, FTW_DEPTH | FTW_PHYS);
-}
 
 /* The descriptor that holds the lock; -EWOULDBLOCK where another has it. */
 static int lock(const char *path)
@@ -121,7 +97,7 @@ static void prune(const char *root)
         int fd = lock(path);
         if (fd < 0)
             continue;
-        remove_tree(path);
+        file_remove_tree(path);
         close(fd);
     }
 }
@@ -133,7 +109,7 @@ int exec_directory_open(const char *root, const char *key, const char *spare,
 {
     char whole[PATH_MAX]; /* from the root, because commands go elsewhere */
     *ret_directory = none;
-    int code = make_parents(root);
+    int code = file_make_directories(root, DIRECTORY_MODE, NULL);
     if (code == 0 && !realpath(root, whole))
         code = -errno;
     if (code == 0)
@@ -156,6 +132,6 @@ void exec_directory_close(struct exec_directory *directory)
 void exec_directory_remove(struct exec_directory *directory)
 {
     if (directory->path[0])
-        remove_tree(directory->path);
+        file_remove_tree(directory->path);
     exec_directory_close(directory);
 }

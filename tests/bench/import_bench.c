@@ -97,7 +97,7 @@ static double write_folder(const char *folder, const struct set *set, uint32_t i
     double bytes = 0;
     for (uint32_t class = 0; class < CLASSES; class ++) {
         snprintf(path, sizeof path, "%s/%u", folder, class);
-        must(file_make_directories(path, NULL) == 0, path);
+        must(file_make_directories(path, 0777, NULL) == 0, path);
     }
     for (uint32_t i = 0; i < images; i++) {
         struct stat status;

@@ -104,7 +104,7 @@ static int make_parents(const struct unpacking *unpacking, char *target)
 {
     char *slash = strrchr(target, '/');
     *slash = '\0';
-    int r = file_make_directories(target, unpacking->error);
+    int r = file_make_directories(target, 0777, unpacking->error);
     *slash = '/';
     return r;
 }
@@ -141,7 +141,7 @@ static int unpack_entry(struct unpacking *unpacking, struct archive_entry *entry
     if (r < 0)
         return r;
     if (archive_entry_filetype(entry) == AE_IFDIR)
-        return file_make_directories(target, unpacking->error);
+        return file_make_directories(target, 0777, unpacking->error);
     return unpack_file(unpacking, target, name);
 }
 

@@ -108,7 +108,7 @@ static int open_or_make(const char *directory, const struct source *source, stru
         return r;
     if (open_existing(paths.pack, source, ret_pack, ret_reason) == 0)
         return CACHE_FOUND;
-    r = file_make_directories(directory, error);
+    r = file_make_directories(directory, 0777, error);
     if (r < 0)
         return r;
     CLEANUP(file_close) int lock = -1;

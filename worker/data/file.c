@@ -18,7 +18,7 @@ int file_join(char ret_path[FILE_PATH_SIZE], const char *directory, const char *
     return 0;
 }
 
-int file_make_directories(const char *directory, struct error *error)
+int file_make_directories(const char *directory, mode_t mode, struct error *error)
 {
     char path[FILE_PATH_SIZE];
     int r = file_join(path, directory, "", "", error);
@@ -26,7 +26,7 @@ int file_make_directories(const char *directory, struct error *error)
         return r;
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
         *slash = '\0';
-        if (mkdir(path, 0777) < 0 && errno != EEXIST)
+        if (mkdir(path, mode) < 0 && errno != EEXIST)
             return file_error(error, -errno, path);
         *slash = '/';
     }
@@ -36,7 +36,8 @@ int file_make_directories(const char *directory, struct error *error)
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
 {
     (void)status, (void)type, (void)place;
-    return remove(path);
+    remove(path); /* one that stays does not keep the others */
+    return 0;
 }
 
 void file_remove_tree(const char *path)

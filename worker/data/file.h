@@ -8,6 +8,7 @@
 #include "search/error.h"
 
 #include <limits.h>
+#include <sys/types.h>
 #include <unistd.h>
 
 enum { FILE_PATH_SIZE = PATH_MAX };
@@ -23,8 +24,8 @@ static inline void file_close(int *fd)
 int file_join(char ret_path[FILE_PATH_SIZE], const char *directory, const char *name,
               const char *suffix, struct error *error) MUST_USE;
 
-/* mkdir -p */
-int file_make_directories(const char *directory, struct error *error) MUST_USE;
+/* mkdir -p; what is made gets `mode`, less the umask. */
+int file_make_directories(const char *directory, mode_t mode, struct error *error) MUST_USE;
 
 /* rm -r, as far as it goes. Links are not followed. */
 void file_remove_tree(const char *path);

@@ -218,7 +218,7 @@ int import_run(const struct import_request *request, const char *home,
     if (r == 0)
         r = pack_name(request, home, name, error);
     if (r == 0)
-        r = file_make_directories(home, error);
+        r = file_make_directories(home, 0777, error);
     if (r < 0)
         return r;
     temporary_sweep(home);

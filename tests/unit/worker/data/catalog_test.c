@@ -242,7 +242,7 @@ static void test_the_home_of_data_sets_is_looked_at_where_it_is(void **state)
     assert_int_equal(catalog_add_home(catalog, NULL), 0);
     assert_int_equal(catalog_count(catalog), 0);
     fixture_path(*state, "data/archscout/datasets", path);
-    assert_int_equal(file_make_directories(path, NULL), 0);
+    assert_int_equal(file_make_directories(path, 0777, NULL), 0);
     fixture_path(*state, "data/archscout/datasets/flowers.pack", path);
     write_pack(*state, "flowers", path);
     assert_int_equal(catalog_add_home(catalog, NULL), 0);

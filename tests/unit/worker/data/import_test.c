@@ -29,7 +29,7 @@ static void add_picture(const struct fixture *fixture, const char *name, enum pi
     assert_int_equal(file_join(path, directory, name, "", NULL), 0);
     memcpy(directory, path, sizeof path);
     *strrchr(directory, '/') = '\0';
-    assert_int_equal(file_make_directories(directory, NULL), 0);
+    assert_int_equal(file_make_directories(directory, 0777, NULL), 0);
     picture_write(path, kind, side, side, seed);
 }
 
