@@ -4,14 +4,15 @@
  *   search_quality --table FILE.csv --space FILE.json [--strategy NAME] [--seeds 100] [--evaluations 25,50,100,200]
  *                  [--objectives accuracy,macs] [--accuracy 0.85] [--parallel 1] [--noisy] [--dataset cifar10]
  *
- * The space is in a spec's form; quality_table.h says what the table is. Without --strategy all strategies run, with the
- * options that a spec has by default. Regret: the table's best accuracy less the best found, in points. Hypervolume: of
+ * The space is in a spec's form. The table is one that `archscout rehearse` reads (docs/rehearsal.md); columns arch, mean_acc and
+ * acc_seed1, acc_seed2, ... stand for its encoding, accuracy and runs where it has them. Without --strategy all strategies run that
+ * need no options of their own, with those that a spec has by default. Regret: the table's best accuracy less the best found, in points. Hypervolume: of
  * what was found, as a part of the whole table's, against --accuracy and the largest cost. --noisy: an evaluation is one
- * training drawn from the acc_seed columns; regrets stay those of the means. --parallel: results arrive in random order.
+ * training drawn from the columns of runs; regrets stay those of the means. --parallel: results arrive in random order.
  * Recommended: the regret, in the mean, of strategy_recommend after the last evaluation. Milliseconds are of processor time. */
 #include "search/random.h"
+#include "search/result_table.h"
 #include "search/strategy.h"
-#include "tests/bench/quality_table.h"
 
 #include <getopt.h>
 #include <math.h>
@@ -20,7 +21,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { MARKS_MAX = 8, EVALUATIONS_MAX = 100000, PARALLEL_MAX = 4096, SPACE_SIZE_MAX = 1 << 20 };
+enum { MARKS_MAX = 8, EVALUATIONS_MAX = 100000, PARALLEL_MAX = 4096, TEXT_SIZE_MAX = 1 << 26 };
 
 struct settings {
     const char *table, *space, *strategy, *objectives, *accuracy, *dataset;
@@ -52,9 +53,9 @@ static double now(void)
 
 static char *file_text(const char *path)
 {
-    char *text = calloc(1, SPACE_SIZE_MAX);
+    char *text = calloc(1, TEXT_SIZE_MAX);
     FILE *file = fopen(path, "r");
-    if (!text || !file || fread(text, 1, SPACE_SIZE_MAX - 1, file) == 0)
+    if (!text || !file || fread(text, 1, TEXT_SIZE_MAX - 1, file) == 0)
         give_up("cannot read ", path);
     fclose(file);
     return text;
@@ -93,9 +94,71 @@ static struct spec *spec_of(const struct settings *settings, const char *space,
     return spec;
 }
 
+/* ---- the table ---- */
+
+/* A table, and what is best and largest in it. */
+struct known {
+    struct result_table results;
+    double best;
+    struct cost largest;
+};
+
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Whether a header line has the title. */
+static bool has_title(const char *header, const char *title)
+{
+    const size_t length = strlen(title);
+    while (strcspn(header, ",\r\n") != length || strncmp(header, title, length) != 0) {
+        header += strcspn(header, ",\n");
+        if (*header++ != ',')
+            return false;
+    }
+    return true;
+}
+
+/* "acc_seed1,acc_seed2,..." as far as the header has them. */
+static void runs_find(const char *header, char *ret_titles, size_t size)
+{
+    char title[32] = "acc_seed1";
+    size_t used = 0;
+    ret_titles[0] = '\0';
+    for (int i = 1; i <= RESULT_TABLE_RUNS_MAX && has_title(header, title); i++) {
+        used += (size_t)snprintf(ret_titles + used, size - used, "%s%s", i > 1 ? "," : "", title);
+        snprintf(title, sizeof title, "acc_seed%d", i + 1);
+    }
+}
+
+static void known_read(const char *path, const struct spec *spec, struct known *ret_known)
+{
+    char runs[RESULT_TABLE_RUNS_MAX * 16];
+    char *text = file_text(path);
+    struct error error = {.message = "out of memory"};
+    runs_find(text, runs, sizeof runs);
+    const struct result_columns columns = {.encoding = has_title(text, "arch") ? "arch" : NULL,
+                                           .accuracy =
+                                               has_title(text, "mean_acc") ? "mean_acc" : NULL,
+                                           .runs = runs[0] ? runs : NULL};
+    *ret_known = (struct known){.best = 0};
+    if (result_table_read(text, strlen(text), &columns, spec, &ret_known->results, &error) < 0)
+        give_up("the table is refused: ", error.message);
+    for (size_t i = 0; i < ret_known->results.count; i++) {
+        const struct result_entry *entry = &ret_known->results.entries[i];
+        struct cost *largest = &ret_known->largest;
+        ret_known->best = fmax(ret_known->best, entry->accuracy);
+        largest->params = larger(largest->params, entry->cost.params);
+        largest->macs = larger(largest->macs, entry->cost.macs);
+        largest->activation_bytes = larger(largest->activation_bytes, entry->cost.activation_bytes);
+    }
+    free(text);
+}
+
 /* Against the accuracy given and the largest costs of the table. */
-static void reference_json(const struct spec *spec, const struct quality_table *table,
-                           const char *accuracy, char *ret_text, size_t size)
+static void reference_json(const struct spec *spec, const struct known *table, const char *accuracy,
+                           char *ret_text, size_t size)
 {
     size_t used = (size_t)snprintf(ret_text, size, ", \"reference\": {\"accuracy\": %s", accuracy);
     const double largest[OBJECTIVE_COUNT] = {[OBJECTIVE_PARAMS] = (double)table->largest.params,
@@ -120,17 +183,17 @@ static void reference_json(const struct spec *spec, const struct quality_table *
 struct run {
     const struct settings *settings;
     const struct spec *spec;
-    const struct quality_table *table;
+    const struct known *table;
     struct strategy *strategy;
     struct pareto *pareto;
     double whole; /* the table's hypervolume */
     struct random_stream random;
-    const struct quality_row **rows; /* of the candidates */
+    const struct result_entry **rows; /* of the candidates */
     double best;
     bool found;
 };
 
-static struct measures measures_of(const struct quality_row *row, double accuracy)
+static struct measures measures_of(const struct result_entry *row, double accuracy)
 {
     struct measures measures = {{0}};
     measures.value[OBJECTIVE_ACCURACY] = accuracy;
@@ -140,7 +203,8 @@ static struct measures measures_of(const struct quality_row *row, double accurac
     return measures;
 }
 
-static void front_add(const struct spec *spec, const struct quality_row *row, struct pareto *pareto)
+static void front_add(const struct spec *spec, const struct result_entry *row,
+                      struct pareto *pareto)
 {
     const struct measures measures = measures_of(row, row->accuracy);
     struct pareto_point point = {.candidate = row->hash};
@@ -158,13 +222,13 @@ static double volume_of(const struct spec *spec, const struct pareto *pareto)
     return pareto_hypervolume(pareto, reference);
 }
 
-static double whole_volume(const struct spec *spec, const struct quality_table *table)
+static double whole_volume(const struct spec *spec, const struct known *table)
 {
     struct pareto *pareto = NULL;
     if (pareto_new(spec->objectives, spec->objective_count, &pareto) < 0)
         give_up("out of memory", "");
-    for (size_t i = 0; i < table->count; i++)
-        front_add(spec, &table->rows[i], pareto);
+    for (size_t i = 0; i < table->results.count; i++)
+        front_add(spec, &table->results.entries[i], pareto);
     const double volume = volume_of(spec, pareto);
     pareto_free(pareto);
     return volume;
@@ -186,19 +250,20 @@ static bool ask(struct run *run, uint64_t k, struct quality *quality)
     quality->ask_seconds += taken;
     quality->slowest_ask = fmax(quality->slowest_ask, taken);
     space_architecture(run->spec->space, &encoding, &architecture);
-    run->rows[k] = quality_table_find(run->table, architecture_hash(&architecture));
+    run->rows[k] = result_table_find(&run->table->results, architecture_hash(&architecture));
     quality->missing += !run->rows[k];
     return true;
 }
 
 static void tell(struct run *run, uint64_t candidate)
 {
-    const struct quality_row *row = run->rows[candidate];
+    const struct result_entry *row = run->rows[candidate];
     struct observation observation = {.candidate = candidate, .usable = row != NULL};
     if (row) {
-        const double accuracy = run->settings->noisy
-                                    ? row->runs[random_below(&run->random, run->table->run_count)]
-                                    : row->accuracy;
+        const double accuracy =
+            run->settings->noisy
+                ? row->run[random_below(&run->random, run->table->results.run_count)]
+                : row->accuracy;
         observation.reward = accuracy;
         observation.measures = measures_of(row, accuracy);
         run->best = fmax(run->best, row->accuracy);
@@ -268,7 +333,7 @@ static void print_quality(const struct settings *settings, const char *name,
 }
 
 static void measure(const struct settings *settings, const char *space, const char *reference,
-                    const struct quality_table *table, const char *strategy)
+                    const struct known *table, const char *strategy)
 {
     struct quality quality = {.asks = 0};
     const uint64_t wanted = settings->marks[settings->mark_count - 1];
@@ -368,22 +433,25 @@ int main(int argc, char **argv)
                                 .parallel = 1,
                                 .marks = {25, 50, 100, 200},
                                 .mark_count = 4};
-    struct quality_table table;
+    struct known table;
     char reference[512];
     settings_read(argc, argv, &settings);
     char *space = file_text(settings.space);
     struct spec *spec = spec_of(&settings, space, "random", "", 0);
-    quality_table_read(settings.table, spec, &table);
+    known_read(settings.table, spec, &table);
     reference_json(spec, &table, settings.accuracy, reference, sizeof reference);
     spec_free(spec);
-    if (settings.noisy && table.run_count == 0)
-        give_up("--noisy needs columns acc_seed...", "");
+    if (settings.noisy && table.results.run_count == 0)
+        give_up("--noisy needs a table with single trainings", "");
     print_header(&settings);
     if (settings.strategy)
         measure(&settings, space, reference, &table, settings.strategy);
-    for (size_t i = 0; !settings.strategy && strategy_name(i); i++)
+    for (size_t i = 0; !settings.strategy && strategy_name(i); i++) {
+        if (strcmp(strategy_name(i), "list") == 0) /* proposes what a spec lists */
+            continue;
         measure(&settings, space, reference, &table, strategy_name(i));
-    quality_table_release(&table);
+    }
+    result_table_release(&table.results);
     free(space);
     return 0;
 }
