@@ -96,6 +96,32 @@ static void train(struct session *session, const struct plan_options *options, u
     }
 }
 
+/* Losses say little of constants that act slowly: a decay that takes much of the weights in a few steps shows in the weights. */
+static void test_weights_that_decay_fast_agree(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"stem.weight", "blocks_0.dw.weight", "fc.weight"};
+    for (size_t o = 0; o < ARRAY_LENGTH(OPTIMIZERS); o++) {
+        struct plan_options options = training_options();
+        options.recipe.optimizer = OPTIMIZERS[o];
+        options.recipe.weight_decay = 1;
+        struct session got = session_open(backend_cuda(), &options);
+        struct session want = session_open(backend_reference(), &options);
+        train(&got, &options, 0, 10);
+        train(&want, &options, 0, 10);
+        for (size_t i = 0; i < ARRAY_LENGTH(names); i++) {
+            size_t count;
+            float *a = session_tensor(&got, names[i], &count);
+            float *b = session_tensor(&want, names[i], &count);
+            assert_near(names[i], a, b, count, 0.1);
+            free(a);
+            free(b);
+        }
+        session_close(&got);
+        session_close(&want);
+    }
+}
+
 /* A recorded step and its two halves launch the same. */
 static void test_a_step_is_train_and_update_to_the_bit(void **state)
 {
@@ -434,6 +460,7 @@ int main(void)
         return DEVICE_SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_loss_curves_of_ten_steps_agree),
+        cmocka_unit_test(test_weights_that_decay_fast_agree),
         cmocka_unit_test(test_a_step_is_train_and_update_to_the_bit),
         cmocka_unit_test(test_steps_between_evaluations_and_written_weights_use_the_right_ones),
         cmocka_unit_test(test_an_evaluation_after_a_step_uses_the_averages_of_then),
