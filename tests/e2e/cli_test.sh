@@ -7,9 +7,10 @@ trainer=$(realpath "$2")
 root=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
 PATH=$bin:$PATH
+. "$(dirname "$0")/checks.sh"
 unset NO_COLOR
 export TERM=xterm
-daemon= worker= passed=0 failed=0 skipped=0
+daemon= worker= skipped=0
 
 cleanup() {
     [ -z "$worker" ] || kill -KILL "$worker" 2>/dev/null
@@ -18,17 +19,6 @@ cleanup() {
     rm -rf "$work"
 }
 trap cleanup EXIT
-
-# wait_for SECONDS COMMAND...: until it succeeds.
-wait_for() {
-    local tries=$(($1 * 20))
-    shift
-    until "$@" >/dev/null 2>&1; do
-        tries=$((tries - 1))
-        [ "$tries" -gt 0 ] || return 1
-        sleep 0.05
-    done
-}
 
 start_daemon() { # ADDRESS
     : >"$work/daemon.log"
@@ -50,30 +40,6 @@ stop() { # PID
     wait "$1" 2>/dev/null
 }
 
-check() { # NAME, and the status of what went before
-    local status=$?
-    if [ "$status" -eq 0 ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $1 (line ${BASH_LINENO[0]})"
-        sed 's/^/    out: /' "$work/out" 2>/dev/null | head -n 20
-        sed 's/^/    err: /' "$work/err" 2>/dev/null | head -n 20
-    fi
-}
-
-# run STATUS WORD...: runs archscout; its output is in $work/out and $work/err. True where it ends with STATUS.
-run() {
-    local expected=$1 status=0
-    shift
-    archscout "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
-    [ "$status" -eq "$expected" ] || {
-        echo "archscout $*: status $status, expected $expected"
-        return 1
-    }
-}
-out() { grep -qE -- "$1" "$work/out"; }
-err() { grep -qE -- "$1" "$work/err"; }
 json() { jq -e "$1" "$work/out" >/dev/null; }
 silent() { [ ! -s "$work/$1" ]; }
 

@@ -7,8 +7,9 @@ bin=$(realpath "$1")
 picture_folder=$(realpath "$2")
 work=$(mktemp -d)
 PATH=$bin:$PATH
+. "$(dirname "$0")/checks.sh"
 export TERM=xterm ARCHSCOUT_DATASETS=$work/home ARCHSCOUT_CACHE=$work/cache
-daemon= passed=0 failed=0
+daemon=
 
 cleanup() {
     [ -z "$daemon" ] || kill -TERM "$daemon" 2>/dev/null
@@ -17,41 +18,6 @@ cleanup() {
 }
 trap cleanup EXIT
 
-# wait_for SECONDS COMMAND...: until it succeeds.
-wait_for() {
-    local tries=$(($1 * 10))
-    shift
-    until "$@" >/dev/null 2>&1; do
-        tries=$((tries - 1))
-        [ "$tries" -gt 0 ] || return 1
-        sleep 0.1
-    done
-}
-
-check() { # NAME, and the status of what went before
-    local status=$?
-    if [ "$status" -eq 0 ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $1 (line ${BASH_LINENO[0]})"
-        sed 's/^/    out: /' "$work/out" 2>/dev/null | head -n 20
-        sed 's/^/    err: /' "$work/err" 2>/dev/null | head -n 20
-    fi
-}
-
-# run STATUS WORD...: runs archscout; its output is in $work/out and $work/err. True where it ends with STATUS.
-run() {
-    local expected=$1 status=0
-    shift
-    archscout "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
-    [ "$status" -eq "$expected" ] || {
-        echo "archscout $*: status $status, expected $expected"
-        return 1
-    }
-}
-out() { grep -qE -- "$1" "$work/out"; }
-err() { grep -qE -- "$1" "$work/err"; }
 one_line() { [ "$(wc -l <"$work/$1")" -eq 1 ]; }
 home_has() { [ "$(ls -A "$work/home" 2>/dev/null | tr '\n' ' ')" = "$1" ]; }
 

@@ -8,33 +8,11 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 macro=$root/../shared/data/nas-bench-macro.csv
 work=$(mktemp -d)
 PATH=$bin:$PATH
-passed=0 failed=0 skipped=0
+. "$(dirname "$0")/checks.sh"
+tested=(archscout rehearse)
+skipped=0
 trap 'rm -rf "$work"' EXIT
 
-check() { # NAME, and the status of what went before
-    local status=$?
-    if [ "$status" -eq 0 ]; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "FAILED: $1 (line ${BASH_LINENO[0]})"
-        sed 's/^/    out: /' "$work/out" 2>/dev/null | head -n 20
-        sed 's/^/    err: /' "$work/err" 2>/dev/null | head -n 20
-    fi
-}
-
-# run STATUS WORD...: runs archscout rehearse; true where it ends with STATUS.
-run() {
-    local expected=$1 status=0
-    shift
-    archscout rehearse "$@" >"$work/out" 2>"$work/err" </dev/null || status=$?
-    [ "$status" -eq "$expected" ] || {
-        echo "archscout rehearse $*: status $status, expected $expected"
-        return 1
-    }
-}
-out() { grep -qE -- "$1" "$work/out"; }
-err() { grep -qE -- "$1" "$work/err"; }
 json() { jq -e "$1" "$work/out" >/dev/null; }
 silent() { [ ! -s "$work/$1" ]; }
 
